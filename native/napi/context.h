@@ -1,0 +1,54 @@
+// What one JavaScript environment (main thread or worker) owns: its backends and its count of live tensors.
+#pragma once
+
+#include <napi.h>
+
+#include <memory>
+
+#include "../backend.h"
+
+namespace spherenet::node {
+
+enum class DeviceId : int32_t { Cpu = 0, Cuda = 1 };
+
+/// Shared by the environment and by every storage, because finalizers run after the environment's own data is
+/// gone.
+class Context {
+ public:
+  Backend& backend(DeviceId id);
+  /// Stops the streams; called before the environment ends. Memory stays valid until the last storage is
+  /// gone.
+  void shutDown();
+
+  uint64_t tensors = 0;  // live handles
+  uint64_t bytes = 0;    // of distinct live storages, as requested
+  Napi::FunctionReference tensorConstructor;
+
+ private:
+  std::unique_ptr<Backend> cpu_;
+  bool ended_ = false;
+};
+
+std::shared_ptr<Context>& contextOf(Napi::Env env);
+
+/// Runs f; a C++ exception becomes a JavaScript Error whose `code` says what kind it is.
+template <class F>
+Napi::Value guarded(Napi::Env env, F&& f) {
+  const auto thrown = [&](const char* code, const char* message) {
+    Napi::Error error = Napi::Error::New(env, message);
+    error.Set("code", code);
+    error.ThrowAsJavaScriptException();
+    return env.Undefined();
+  };
+  try {
+    return f();
+  } catch (const Napi::Error&) {
+    throw;
+  } catch (const OutOfMemory& e) {
+    return thrown("SPHERENET_OUT_OF_MEMORY", e.what());
+  } catch (const std::exception& e) {
+    return thrown("SPHERENET_NATIVE", e.what());
+  }
+}
+
+}  // namespace spherenet::node

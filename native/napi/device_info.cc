@@ -1,0 +1,86 @@
+#include "device_info.h"
+
+#include <chrono>
+
+#include "../cpu/parallel.h"
+#include "../cpu/simd/kernels.h"
+#include "context.h"
+
+namespace spherenet::node {
+namespace {
+
+Napi::Value cudaStatusToJs(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const CudaStatus status = cudaStatus();
+    Napi::Object result = Napi::Object::New(info.Env());
+    result.Set("compiled", status.compiled);
+    result.Set("available", status.available);
+    result.Set("reason", status.reason);
+    result.Set("driverVersion", status.driverVersion);
+    result.Set("runtimeVersion", status.runtimeVersion);
+    Napi::Array devices = Napi::Array::New(info.Env(), status.devices.size());
+    for (uint32_t i = 0; i < status.devices.size(); ++i) {
+      const CudaStatus::Device& device = status.devices[i];
+      Napi::Object entry = Napi::Object::New(info.Env());
+      entry.Set("name", device.name);
+      entry.Set("computeCapability", std::to_string(device.major) + "." + std::to_string(device.minor));
+      entry.Set("memoryBytes", static_cast<double>(device.memory));
+      devices.Set(i, entry);
+    }
+    result.Set("devices", devices);
+    return result;
+  });
+}
+
+Napi::Value simd(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value { return Napi::String::New(info.Env(), cpu::simdPath()); });
+}
+
+Napi::Value threads(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(),
+                 [&]() -> Napi::Value { return Napi::Number::New(info.Env(), cpu::threadCount()); });
+}
+
+Napi::Value setThreads(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    cpu::setThreadCount(info[0].As<Napi::Number>().Int32Value());
+    return info.Env().Undefined();
+  });
+}
+
+/// FLOP/s of multiply-adds that never leave the registers, on all threads for about as long as asked.
+Napi::Value fmaPeak(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    using Clock = std::chrono::steady_clock;
+    const double seconds = info[0].As<Napi::Number>().DoubleValue();
+    const int threads = cpu::threadCount();
+    constexpr int64_t kIterations = 1 << 16;
+    int64_t rounds = 0;
+    float sink = 0;
+    const auto begin = Clock::now();
+    std::chrono::duration<double> elapsed{0};
+    while (elapsed.count() < seconds) {
+      std::vector<float> sums(static_cast<size_t>(threads));
+      cpu::parallelTasks(threads, [&](int64_t task) {
+        sums[static_cast<size_t>(task)] = cpu::kernels().fmaChain(kIterations);
+      });
+      for (float sum : sums) sink += sum;
+      ++rounds;
+      elapsed = Clock::now() - begin;
+    }
+    const double flops = static_cast<double>(rounds) * threads * kIterations * cpu::kernels().fmaChainFlops;
+    return Napi::Number::New(info.Env(), sink == sink ? flops / elapsed.count() : 0.0);
+  });
+}
+
+}  // namespace
+
+void defineDeviceInfo(Napi::Env env, Napi::Object& exports) {
+  exports.Set("cudaStatus", Napi::Function::New(env, cudaStatusToJs, "cudaStatus"));
+  exports.Set("simd", Napi::Function::New(env, simd, "simd"));
+  exports.Set("threads", Napi::Function::New(env, threads, "threads"));
+  exports.Set("setThreads", Napi::Function::New(env, setThreads, "setThreads"));
+  exports.Set("fmaPeak", Napi::Function::New(env, fmaPeak, "fmaPeak"));
+}
+
+}  // namespace spherenet::node

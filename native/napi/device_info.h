@@ -1,0 +1,10 @@
+#pragma once
+
+#include <napi.h>
+
+namespace spherenet::node {
+
+/// cudaStatus(), simd(), threads(), setThreads(n), fmaPeak(seconds).
+void defineDeviceInfo(Napi::Env env, Napi::Object& exports);
+
+}  // namespace spherenet::node

@@ -1,0 +1,198 @@
+// The contract of both backends: every op's parameters and signature. Shapes and dtypes are checked by the
+// TypeScript layer (ts/ops); a backend may rely on them. Layouts: images NHWC, weights OHWI, all contiguous.
+//
+// Inputs come first, outputs last. Outputs are written in full (=, never +=) unless a comment says otherwise.
+// Floating-point arguments of one call share one dtype, float32 or float64; labels are int32.
+// A `Tensor` documented as optional may be empty.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "tensor.h"
+
+namespace spherenet {
+
+struct Conv2dParams {
+  int32_t strideH = 1, strideW = 1;
+  int32_t padTop = 0, padBottom = 0, padLeft = 0, padRight = 0;
+  int32_t dilationH = 1, dilationW = 1;
+  int32_t groups = 1;
+};
+
+struct Pool2dParams {
+  int32_t kernelH = 1, kernelW = 1;
+  int32_t strideH = 1, strideW = 1;
+  int32_t padTop = 0, padBottom = 0, padLeft = 0, padRight = 0;
+};
+
+/// g(theta) of a SphereConv, as a function of c = cos(theta):
+///   Cosine   g = c
+///   Linear   g = (2/pi) asin c
+///   Sigmoid  g = tanh(asin(c) / 2k) / tanh(pi / 4k),  k > 0
+enum class AngularOperator : int32_t { Cosine = 0, Linear = 1, Sigmoid = 2 };
+
+struct AngularParams {
+  AngularOperator op = AngularOperator::Cosine;
+  double k = 0.3;         // Sigmoid's curvature where no k tensor is given
+  double epsilon = 1e-4;  // added to sums of squares under the root
+};
+
+/// Derivatives of asin are cut off where 1 - c^2 falls below this.
+constexpr double kMinSinSquared = 1e-6;
+
+enum class BinaryOp : int32_t { Add = 0, Sub = 1, Mul = 2 };
+enum class UnaryOp : int32_t { Abs = 0, Square = 1 };
+
+struct SgdParams {
+  double lr = 0, momentum = 0, dampening = 0, weightDecay = 0;
+  bool nesterov = false;
+  bool firstStep = false;  // velocity = gradient instead of momentum * velocity + (1 - dampening) * gradient
+};
+
+struct AdamParams {
+  double lr = 0, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weightDecay = 0;
+  bool decoupled = false;  // AdamW: decay the parameter, not the gradient
+  int32_t step = 1;        // counted from 1, for the bias correction
+};
+
+class Ops {
+ public:
+  virtual ~Ops() = default;
+
+  // ---- movement ---------------------------------------------------------------------------------------
+
+  /// y = value, any dtype.
+  virtual void fill(double value, const Tensor& y) = 0;
+  /// y = scale * x + shift, converted from x's dtype to y's (rounding towards zero into integers,
+  /// saturating).
+  virtual void cast(double scale, double shift, const Tensor& x, const Tensor& y) = 0;
+  /// Copies a block of `extent` from x at xStart to y at yStart; the rest of y keeps its values. Same dtype
+  /// and rank.
+  virtual void copyRegion(const Dims& xStart, const Dims& yStart, const Dims& extent, const Tensor& x,
+                          const Tensor& y) = 0;
+
+  // ---- elementwise and reductions ---------------------------------------------------------------------
+
+  /// y = a op b with NumPy broadcasting; y has the broadcast shape and may be the same memory as a or b where
+  /// that one has y's shape.
+  virtual void binary(BinaryOp op, const Tensor& a, const Tensor& b, const Tensor& y) = 0;
+  /// y = scale * x + shift.
+  virtual void affine(double scale, double shift, const Tensor& x, const Tensor& y) = 0;
+  virtual void unary(UnaryOp op, const Tensor& x, const Tensor& y) = 0;
+  virtual void unaryBackward(UnaryOp op, const Tensor& x, const Tensor& dy, const Tensor& dx) = 0;
+  /// y = x where x > 0, else slope * x. NaN stays NaN.
+  virtual void leakyRelu(double slope, const Tensor& x, const Tensor& y) = 0;
+  /// Needs the output only (slope >= 0): dx = dy where y > 0, else slope * dy.
+  virtual void leakyReluBackward(double slope, const Tensor& y, const Tensor& dy, const Tensor& dx) = 0;
+  /// Sums x over the axes in which y (same rank) has extent 1. Accumulates in float64, in a fixed order.
+  virtual void sumTo(const Tensor& x, const Tensor& y) = 0;
+  /// Repeats x along the axes in which it has extent 1 (same rank as y).
+  virtual void broadcastTo(const Tensor& x, const Tensor& y) = 0;
+
+  // ---- random numbers: Philox4x32-10, counter = element index / 4, the same on every backend -------------
+
+  virtual void randomUniform(uint64_t seed, double low, double high, const Tensor& y) = 0;
+  virtual void randomNormal(uint64_t seed, double mean, double deviation, const Tensor& y) = 0;
+  /// y = x / (1 - p) where element i's uniform number of `seed` is >= p, else 0. It is its own gradient:
+  /// apply it to dy with the same seed.
+  virtual void dropout(uint64_t seed, double p, const Tensor& x, const Tensor& y) = 0;
+
+  // ---- pooling: x [N,H,W,C] -> y [N,OH,OW,C]
+  // ---------------------------------------------------------------
+
+  /// Padding counts as -infinity. NaN in a window gives NaN.
+  virtual void maxPool2d(const Pool2dParams& p, const Tensor& x, const Tensor& y) = 0;
+  /// The gradient goes to the first maximum (row-major) of each window.
+  virtual void maxPool2dBackward(const Pool2dParams& p, const Tensor& x, const Tensor& dy,
+                                 const Tensor& dx) = 0;
+  /// Mean over kernelH * kernelW values (countPadding) or over the values inside the image.
+  virtual void avgPool2d(const Pool2dParams& p, bool countPadding, const Tensor& x, const Tensor& y) = 0;
+  virtual void avgPool2dBackward(const Pool2dParams& p, bool countPadding, const Tensor& dy,
+                                 const Tensor& dx) = 0;
+
+  // ---- batch normalisation over all axes but the last; gamma, beta, mean, ... are [C]
+  // ------------------------
+
+  /// y = gamma * (x - mean) * invStd + beta with the statistics of the batch (biased variance), which are
+  /// written to mean and invStd. The running ones move by `momentum` towards them (unbiased variance):
+  /// running += momentum * (batch - running).
+  virtual void batchNorm(double momentum, double epsilon, const Tensor& x, const Tensor& gamma,
+                         const Tensor& beta, const Tensor& runningMean, const Tensor& runningVariance,
+                         const Tensor& y, const Tensor& mean, const Tensor& invStd) = 0;
+  virtual void batchNormBackward(const Tensor& x, const Tensor& gamma, const Tensor& mean,
+                                 const Tensor& invStd, const Tensor& dy, const Tensor& dx,
+                                 const Tensor& dgamma, const Tensor& dbeta) = 0;
+  /// The same with given statistics, which are constants to the gradient.
+  virtual void batchNormInference(double epsilon, const Tensor& x, const Tensor& gamma, const Tensor& beta,
+                                  const Tensor& mean, const Tensor& variance, const Tensor& y) = 0;
+  virtual void batchNormInferenceBackward(double epsilon, const Tensor& x, const Tensor& gamma,
+                                          const Tensor& mean, const Tensor& variance, const Tensor& dy,
+                                          const Tensor& dx, const Tensor& dgamma, const Tensor& dbeta) = 0;
+
+  // ---- convolution: x [N,H,W,C], w [O,KH,KW,C/groups], y [N,OH,OW,O]
+  // -----------------------------------------
+
+  /// y = conv(x, w) + bias; bias [O] optional.
+  virtual void conv2d(const Conv2dParams& p, const Tensor& x, const Tensor& w, const Tensor& bias,
+                      const Tensor& y) = 0;
+  virtual void conv2dDataGradient(const Conv2dParams& p, const Tensor& dy, const Tensor& w,
+                                  const Tensor& dx) = 0;
+  /// dw, and where dbias [O] is given the sum of dy over positions.
+  virtual void conv2dWeightGradient(const Conv2dParams& p, const Tensor& x, const Tensor& dy,
+                                    const Tensor& dw, const Tensor& dbias) = 0;
+
+  // ---- SphereConv (DESIGN: nx = sqrt(sum x^2 + eps), nw = sqrt(sum w^2 + eps), c = <x,w> / (nx nw))
+  // -----------
+
+  /// y = g(c). Also writes nx [N,OH,OW,groups] and nw [O] for the gradient. k: optional, [O] or [1].
+  virtual void sphereConv2d(const Conv2dParams& p, const AngularParams& a, const Tensor& x, const Tensor& w,
+                            const Tensor& k, const Tensor& y, const Tensor& nx, const Tensor& nw) = 0;
+  /// The one pass before the two gradient convolutions. With G = dy * dg/dc, where c is recovered from y:
+  ///   h [like y] = G / (nx nw)      r [like nx] = sum over the group's filters of G c / nx^2
+  ///   q [O] = sum over positions of G c         dk [like k] = sum of dy * dg/dk, where dk is given
+  virtual void sphereConv2dAngularBackward(const AngularParams& a, const Tensor& y, const Tensor& dy,
+                                           const Tensor& k, const Tensor& nx, const Tensor& nw,
+                                           const Tensor& h, const Tensor& r, const Tensor& q,
+                                           const Tensor& dk) = 0;
+  /// dx = transposed conv(h, w) - x * box(r); box sums r over the patches that hold the element.
+  virtual void sphereConv2dDataGradient(const Conv2dParams& p, const Tensor& h, const Tensor& w,
+                                        const Tensor& x, const Tensor& r, const Tensor& dx) = 0;
+  /// dw = corr(h, x) - w * q / nw^2.
+  virtual void sphereConv2dWeightGradient(const Conv2dParams& p, const Tensor& x, const Tensor& h,
+                                          const Tensor& w, const Tensor& q, const Tensor& nw,
+                                          const Tensor& dw) = 0;
+
+  // ---- losses: [N,C] against int32 labels [N], which lie in [0, C)
+  // ---------------------------------------------
+
+  /// loss [] = mean over the batch of cross-entropy against (1 - smoothing) * onehot + smoothing / C;
+  /// probabilities [N,C] = softmax(logits), for the gradient.
+  virtual void softmaxCrossEntropy(double smoothing, const Tensor& logits, const Tensor& labels,
+                                   const Tensor& loss, const Tensor& probabilities) = 0;
+  virtual void softmaxCrossEntropyBackward(double smoothing, const Tensor& probabilities,
+                                           const Tensor& labels, const Tensor& dloss,
+                                           const Tensor& dlogits) = 0;
+  /// GA-Softmax: logits |x| g(theta_j), for the target |x| psi(theta_y) with psi the margin function (Cosine:
+  /// (-1)^j cos(m theta) - 2j on [j pi/m, (j+1) pi/m]; Linear 1 - 2 m theta / pi; Sigmoid g(m theta)).
+  /// cosines [N,C], norms [N] = |x|.
+  virtual void angularSoftmax(const AngularParams& a, double margin, const Tensor& cosines,
+                              const Tensor& norms, const Tensor& labels, const Tensor& loss,
+                              const Tensor& probabilities) = 0;
+  /// dcosines [N,C], and radial [N] = d loss / d|x| / |x|: what the gradient has along x, as a multiple of x.
+  virtual void angularSoftmaxBackward(const AngularParams& a, double margin, const Tensor& cosines,
+                                      const Tensor& norms, const Tensor& labels, const Tensor& probabilities,
+                                      const Tensor& dloss, const Tensor& dcosines, const Tensor& radial) = 0;
+
+  // ---- optimisers: all parameters of a group in one call; lists run in parallel
+  // ----------------------------------
+
+  /// velocity may be empty tensors where momentum is 0.
+  virtual void sgdStep(const SgdParams& p, const std::vector<Tensor>& parameters,
+                       const std::vector<Tensor>& gradients, const std::vector<Tensor>& velocities) = 0;
+  virtual void adamStep(const AdamParams& p, const std::vector<Tensor>& parameters,
+                        const std::vector<Tensor>& gradients, const std::vector<Tensor>& firstMoments,
+                        const std::vector<Tensor>& secondMoments) = 0;
+};
+
+}  // namespace spherenet

@@ -1,0 +1,98 @@
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { SphereNetError } from './errors';
+import type { TypedArray } from './dtype';
+import type { Shape } from './shape';
+
+/** A native tensor. `free()` is idempotent; without it the garbage collector frees. */
+export interface NativeTensor {
+  free(): void;
+}
+
+export interface NativeCudaStatus {
+  compiled: boolean;
+  available: boolean;
+  reason: string;
+  driverVersion: number;
+  runtimeVersion: number;
+  devices: { name: string; computeCapability: string; memoryBytes: number }[];
+}
+
+export interface MemoryInfo {
+  /** Live tensors, views and what the tape holds included. */
+  tensors: number;
+  /** Bytes of the memory behind them. */
+  bytes: number;
+  /** Bytes kept by the allocator for reuse. */
+  cachedBytes: number;
+  /** Most bytes ever in use at once. */
+  peakBytes: number;
+}
+
+type Arg = NativeTensor | readonly NativeTensor[] | readonly number[] | number | boolean | object | null;
+
+/** Names of the rows of native/napi/ops_table.cc. */
+export type NativeOp =
+  | 'fill' | 'cast' | 'copyRegion' | 'binary' | 'affine' | 'unary' | 'unaryBackward'
+  | 'leakyRelu' | 'leakyReluBackward' | 'sumTo' | 'broadcastTo'
+  | 'randomUniform' | 'randomNormal' | 'dropout'
+  | 'maxPool2d' | 'maxPool2dBackward' | 'avgPool2d' | 'avgPool2dBackward'
+  | 'batchNorm' | 'batchNormBackward' | 'batchNormInference' | 'batchNormInferenceBackward'
+  | 'conv2d' | 'conv2dDataGradient' | 'conv2dWeightGradient'
+  | 'sphereConv2d' | 'sphereConv2dAngularBackward' | 'sphereConv2dDataGradient' | 'sphereConv2dWeightGradient'
+  | 'softmaxCrossEntropy' | 'softmaxCrossEntropyBackward' | 'angularSoftmax' | 'angularSoftmaxBackward'
+  | 'sgdStep' | 'adamStep'; // prettier-ignore
+
+/** What the addon exports. Private to ts/core and ts/ops; arguments of ops are in the order of native/ops.h. */
+export interface Binding {
+  TensorHandle: {
+    new (device: number, dtype: number, shape: Shape): NativeTensor;
+    new (base: NativeTensor, offset: number, shape: Shape): NativeTensor;
+  };
+  ops: Record<NativeOp, (...args: Arg[]) => void>;
+  read<T extends TypedArray>(tensor: NativeTensor, into: T): Promise<T>;
+  readSync<T extends TypedArray>(tensor: NativeTensor, into: T): T;
+  write(tensor: NativeTensor, from: TypedArray): void;
+  memory(): MemoryInfo;
+  trim(): void;
+  synchronize(): void;
+  cudaStatus(): NativeCudaStatus;
+  simd(): string;
+  threads(): number;
+  setThreads(threads: number): void;
+  fmaPeak(seconds: number): number;
+}
+
+/** The addon's places, in the order they are tried. */
+function candidates(): string[] {
+  const root = resolve(__dirname, '..', '..');
+  const named = process.env['SPHERENET_BINDING'];
+  return [...(named ? [resolve(named)] : []), join(root, 'build', 'Release', 'spherenet.node')];
+}
+
+function load(): Binding {
+  const attempts: string[] = [];
+  for (const path of candidates()) {
+    if (!existsSync(path)) {
+      attempts.push(`  ${path}: not there`);
+      continue;
+    }
+    try {
+      const addon: { exports: unknown } = { exports: {} };
+      process.dlopen(addon, path);
+      return addon.exports as Binding;
+    } catch (error) {
+      attempts.push(`  ${path}: ${(error as Error).message}`);
+    }
+  }
+  throw new SphereNetError(
+    'SPHERENET_BINDING',
+    [
+      'the native addon of spherenet could not be loaded; tried',
+      ...attempts,
+      `on ${process.platform}-${process.arch}, Node ${process.version}. Build it with: npm run build:native`,
+    ].join('\n'),
+  );
+}
+
+export const binding: Binding = load();

@@ -1,0 +1,89 @@
+import { binding } from './binding';
+import type { NativeCudaStatus } from './binding';
+import { SphereNetError, checkInteger, checkNumber, checkOneOf } from './errors';
+
+export type DeviceName = 'cpu' | 'cuda';
+
+/** What {@link device.cuda.status} answers. `reason` says why CUDA cannot be used; it is empty where it can. */
+export type CudaStatus = NativeCudaStatus;
+
+const NAMES: readonly DeviceName[] = ['cpu', 'cuda'];
+let currentDevice: DeviceName = 'cpu';
+let cudaAnswer: CudaStatus | undefined;
+
+/** The number that native/napi/context.h gives a device. */
+export function deviceCode(name: DeviceName): number {
+  return NAMES.indexOf(name);
+}
+
+export function checkDevice(op: string, argument: string, name: unknown): asserts name is DeviceName {
+  checkOneOf(op, argument, name, NAMES);
+  if (name === 'cuda' && !device.cuda.isAvailable()) {
+    throw new SphereNetError(
+      'SPHERENET_DEVICE',
+      `${op}: device 'cuda' is not available: ${device.cuda.status().reason}`,
+    );
+  }
+}
+
+/** Where new tensors live, and what the machine has. */
+export const device = {
+  /**
+   * Makes `name` the device of tensors created from now on.
+   * @throws SphereNetError (SPHERENET_DEVICE) with the reason where CUDA is not available.
+   */
+  use(name: DeviceName): void {
+    checkDevice('device.use', 'name', name);
+    currentDevice = name;
+  },
+
+  /** The device of new tensors; 'cpu' at the start. */
+  current(): DeviceName {
+    return currentDevice;
+  },
+
+  cpu: {
+    /** The SIMD path in use: 'avx512', 'avx2' or 'portable'. SPHERENET_SIMD forces one. */
+    simd(): string {
+      return binding.simd();
+    },
+    /** Threads that CPU kernels use, 1 to 256. At the start SPHERENET_THREADS, else the CPUs of this process. */
+    get threads(): number {
+      return binding.threads();
+    },
+    set threads(count: number) {
+      checkInteger('device.cpu', 'threads', count, 1, 256);
+      binding.setThreads(count);
+    },
+    /**
+     * Measures the multiply-add peak of the SIMD path in use on {@link threads} threads: float32 operations per
+     * second that never leave the registers. The ceiling that benchmarks hold kernels against. Blocks.
+     * @param seconds how long to measure, default 0.2
+     */
+    fmaPeak(seconds = 0.2): number {
+      checkNumber('device.cpu.fmaPeak', 'seconds', seconds, 'a number above 0', (value) => value > 0);
+      return binding.fmaPeak(seconds);
+    },
+  },
+
+  cuda: {
+    /** Whether tensors can live on a GPU. {@link status} says why not. */
+    isAvailable(): boolean {
+      return this.status().available;
+    },
+    /** Driver, runtime and devices as CUDA sees them, and the reason where it cannot be used. */
+    status(): CudaStatus {
+      return (cudaAnswer ??= binding.cudaStatus());
+    },
+  },
+
+  /** Waits until everything submitted so far has run. @throws what failed on the device since the last wait. */
+  synchronize(): void {
+    binding.synchronize();
+  },
+
+  /** Gives memory that the allocator keeps for reuse back to the system. */
+  emptyCache(): void {
+    binding.trim();
+  },
+};

@@ -1,0 +1,254 @@
+import { binding } from './binding';
+import { describe as describeValue, fail, SphereNetError } from './errors';
+import { dtypeOfHostArray, hostArray, isFloat } from './dtype';
+import type { DType, TypedArray } from './dtype';
+import type { DeviceName } from './device';
+import { formatShape, sizeOf } from './shape';
+import type { Shape } from './shape';
+import { currentOwner, keep } from './scope';
+import type { Scoped, ScopeOwner } from './scope';
+import { Handle, nativeError, translated } from './storage';
+import { backward } from './tape';
+import type { Node } from './tape';
+
+export type NestedArray = readonly (number | NestedArray)[];
+
+/** Smallest and largest of a host array, kept so that labels can be checked without asking the device. */
+export interface Bounds {
+  readonly low: number;
+  readonly high: number;
+}
+
+/**
+ * An n-dimensional array on a device, contiguous and row-major. Made by {@link tensor}, {@link zeros} and the like and
+ * by ops; ops run in order and asynchronously, {@link Tensor.data} is where JavaScript waits.
+ *
+ * Its memory is freed by the {@link scope} it was made in, by dispose() or `using`, and at last by the garbage
+ * collector. Any use after that throws (SPHERENET_DISPOSED).
+ */
+export class Tensor implements Scoped, Disposable {
+  /** @internal */
+  owner: ScopeOwner | null = null;
+  /** The op that made it, where gradients flow. @internal */
+  node: Node | null = null;
+  /** @internal */
+  bounds: Bounds | null = null;
+
+  readonly shape: Shape;
+  readonly dtype: DType;
+  readonly device: DeviceName;
+  #handle: Handle | null;
+  #requiresGrad = false;
+  #grad: Tensor | null = null;
+
+  /** @internal Takes over one reference of the handle. The innermost scope owns the tensor unless `scoped` is false. */
+  constructor(handle: Handle, scoped = true) {
+    this.#handle = handle;
+    this.shape = handle.shape;
+    this.dtype = handle.dtype;
+    this.device = handle.device;
+    if (scoped) currentOwner()?.add(this);
+  }
+
+  get rank(): number {
+    return this.shape.length;
+  }
+
+  /** Number of elements. */
+  get size(): number {
+    return sizeOf(this.shape);
+  }
+
+  get isDisposed(): boolean {
+    return this.#handle === null;
+  }
+
+  /** @internal */
+  get handle(): Handle {
+    if (!this.#handle) {
+      throw new SphereNetError('SPHERENET_DISPOSED', `${this.describe()} was used after it was disposed`);
+    }
+    return this.#handle;
+  }
+
+  /** Whether backward() leads here: set on leaves by the user, true for what ops make of them. */
+  get requiresGrad(): boolean {
+    return this.#requiresGrad || this.node !== null;
+  }
+
+  set requiresGrad(value: boolean) {
+    if (this.node) fail('Tensor.requiresGrad', 'tensor', 'a leaf, not the result of an op', this.describe());
+    if (value && !isFloat(this.dtype)) {
+      fail('Tensor.requiresGrad', 'tensor', 'float32 or float64', this.describe());
+    }
+    this.#requiresGrad = value;
+  }
+
+  /** The gradient that backward() has added up here; leaves only. Lives outside scopes, until zeroGrad(). */
+  get grad(): Tensor | null {
+    return this.#grad;
+  }
+
+  set grad(value: Tensor | null) {
+    if (value === this.#grad) return;
+    this.#grad?.dispose();
+    this.#grad = value && keep(value);
+  }
+
+  /** Drops the gradient. */
+  zeroGrad(): void {
+    this.grad = null;
+  }
+
+  /**
+   * Adds d(this)/d(leaf) to `grad` of every leaf that requires it, and frees the recorded graph on the way.
+   *
+   * @param gradient of this tensor's shape and dtype; left out, this must be a single number and it is 1.
+   * @throws SphereNetError (SPHERENET_AUTOGRAD) where nothing was recorded or it was already freed.
+   */
+  backward(gradient?: Tensor): void {
+    backward(this, gradient);
+  }
+
+  /** The same memory without history: writing to one shows in the other. */
+  detach(): Tensor {
+    const view = new Tensor(this.handle.retain());
+    view.bounds = this.bounds;
+    return view;
+  }
+
+  /** A copy on the host. Does not block: ops submitted before it run first, meanwhile JavaScript goes on. */
+  async data(): Promise<TypedArray> {
+    const { native } = this.handle;
+    try {
+      return await binding.read(native, hostArray(this.dtype, this.size));
+    } catch (error) {
+      throw nativeError('Tensor.data', error);
+    }
+  }
+
+  /** A copy on the host; blocks JavaScript until the device has got there. */
+  dataSync(): TypedArray {
+    const { native } = this.handle;
+    return translated('Tensor.dataSync', () => binding.readSync(native, hostArray(this.dtype, this.size)));
+  }
+
+  /** The value of a tensor with one element. */
+  async item(): Promise<number> {
+    this.#checkSingle('Tensor.item');
+    return (await this.data())[0] as number;
+  }
+
+  /** {@link item}, blocking. */
+  itemSync(): number {
+    this.#checkSingle('Tensor.itemSync');
+    return this.dataSync()[0] as number;
+  }
+
+  /** Values as nested arrays; a number for a scalar. */
+  async toArray(): Promise<NestedArray | number> {
+    return nested(await this.data(), this.shape);
+  }
+
+  /**
+   * Overwrites the values in place, in the order of the ops around it. Leaves only; views and detached tensors see it.
+   *
+   * @param source a tensor of this shape and dtype, or as many numbers as this has elements.
+   */
+  assign(source: Tensor | TypedArray | readonly number[]): void {
+    if (this.node) fail('Tensor.assign', 'tensor', 'a leaf, not the result of an op', this.describe());
+    if (source instanceof Tensor) {
+      const same = formatShape(source.shape) === formatShape(this.shape) && source.dtype === this.dtype;
+      if (!same || source.device !== this.device) {
+        fail('Tensor.assign', 'source', this.describe(), source.describe());
+      }
+      const start = this.shape.map(() => 0);
+      binding.ops.copyRegion(start, start, this.shape, source.handle.native, this.handle.native);
+      this.bounds = source.bounds;
+    } else {
+      writeHost('Tensor.assign', this, source);
+    }
+    this.handle.markWritten();
+  }
+
+  /** Frees the memory unless the tape or a detached tensor still needs it. A second call does nothing. */
+  dispose(): void {
+    if (!this.#handle) return;
+    this.owner?.remove(this);
+    this.#handle.release();
+    this.#handle = null;
+    this.node?.release();
+    this.node = null;
+    this.zeroGrad();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  /** "a float32 tensor [2, 3] on cpu" */
+  describe(): string {
+    return `a ${this.dtype} tensor ${formatShape(this.shape)} on ${this.device}`;
+  }
+
+  toString(): string {
+    return `Tensor(${this.dtype} ${formatShape(this.shape)} on ${this.device}${this.isDisposed ? ', disposed' : ''})`;
+  }
+
+  #checkSingle(op: string): void {
+    if (this.size !== 1) fail(op, 'tensor', 'a single number', this.describe());
+  }
+}
+
+/** Uninitialised memory, for ops that write all of it. @internal */
+export function allocate(shape: Shape, dtype: DType, device: DeviceName): Tensor {
+  return new Tensor(Handle.allocate(shape, dtype, device));
+}
+
+/** {@link allocate} with another tensor's dtype and device, and its shape unless given one. @internal */
+export function allocateLike(like: Tensor, shape: Shape = like.shape): Tensor {
+  return allocate(shape, like.dtype, like.device);
+}
+
+/** Copies host values, which may change afterwards, into a tensor of as many elements. */
+export function writeHost(op: string, to: Tensor, source: TypedArray | readonly number[]): void {
+  if (source.length !== to.size) {
+    fail(op, 'source', `${to.size} numbers`, `${source.length}`);
+  }
+  let values: TypedArray;
+  if (ArrayBuffer.isView(source) && dtypeOfHostArray(source) === to.dtype) {
+    values = source as TypedArray;
+  } else if (Array.isArray(source) || ArrayBuffer.isView(source)) {
+    values = hostArray(to.dtype, to.size);
+    values.set(source as ArrayLike<number>);
+  } else {
+    fail(op, 'source', 'numbers', describeValue(source));
+  }
+  to.bounds = to.dtype === 'int32' ? boundsOf(values) : null;
+  binding.write(to.handle.native, values);
+}
+
+function boundsOf(values: TypedArray): Bounds {
+  let low = Infinity;
+  let high = -Infinity;
+  for (const value of values) {
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
+  return { low, high };
+}
+
+function nested(values: TypedArray, shape: Shape): NestedArray | number {
+  if (shape.length === 0) return values[0] as number;
+  const [extent, ...rest] = shape as [number, ...number[]];
+  if (rest.length === 0) return Array.from(values);
+  const step = sizeOf(rest);
+  return Array.from({ length: extent }, (_, i) => nested(values.subarray(i * step, (i + 1) * step), rest));
+}
+
+/** The same memory as another shape of as many elements, without history. @internal */
+export function viewAs(tensor: Tensor, shape: Shape, offset = 0): Tensor {
+  const view = new Tensor(tensor.handle.view(offset, shape));
+  view.bounds = tensor.bounds;
+  return view;
+}

@@ -1,0 +1,86 @@
+import { checkNumber, fail } from '../core/errors';
+import { run } from '../core/run';
+import { record } from '../core/tape';
+import { allocateLike, viewAs } from '../core/tensor';
+import type { Tensor } from '../core/tensor';
+import { checkLabels, checkTensor } from '../ops/check';
+import { angularParams } from '../ops/sphere_conv2d';
+import type { AngularOperator } from '../ops/sphere_conv2d';
+
+export interface GaSoftmaxOptions {
+  /** g of the logits ‖x‖·g(θ). Default 'cosine'. */
+  operator?: AngularOperator;
+  /** Curvature of 'sigmoid', a number above 0. Default 0.3. */
+  k?: number;
+  /** The target's angle counts m times: at least 1, whole or not. Default 1, which is W-Softmax. */
+  margin?: number;
+  /** Added to sums of squares under the root. Default 1e-4. */
+  epsilon?: number;
+}
+
+/** BinaryOp::Sub of native/ops.h. */
+const SUB = 1;
+
+/** A 1×1 convolution is what the kernels see of a fully connected layer. */
+const POINTWISE = {
+  strideH: 1, strideW: 1, padTop: 0, padBottom: 0, padLeft: 0, padRight: 0, dilationH: 1, dilationW: 1, groups: 1,
+}; // prettier-ignore
+
+/**
+ * Generalised angular softmax (Deep Hyperspherical Learning, section 3): the mean over the batch of
+ * −log( e^{‖x‖ψ(θ_y)} / (e^{‖x‖ψ(θ_y)} + Σ_{j≠y} e^{‖x‖g(θ_j)}) ), θ_j the angle between features and class weight j.
+ *
+ * ψ(θ) is g(mθ), made monotone for 'cosine' as in A-Softmax: (−1)^j cos(mθ) − 2j on [jπ/m, (j+1)π/m]. 'linear':
+ * 1 − 2mθ/π. 'sigmoid': tanh((π/2 − mθ)/2k) / tanh(π/4k).
+ *
+ * @param features [N,D]
+ * @param weight [C,D], any length: only directions count
+ * @param labels int32 [N], from 0 to C − 1
+ * @returns a scalar
+ */
+export function gaSoftmax(features: Tensor, weight: Tensor, labels: Tensor, options: GaSoftmaxOptions = {}): Tensor {
+  const op = 'gaSoftmax';
+  const { margin = 1 } = options;
+  checkTensor(op, 'features', features, { axes: 'ND' });
+  const [n, d] = features.shape as [number, number];
+  checkTensor(op, 'weight', weight, { axes: 'CD', like: features });
+  const classes = weight.shape[0] as number;
+  checkTensor(op, 'weight', weight, { shape: [classes, d] });
+  checkNumber(op, 'margin', margin, 'a number of at least 1', (value) => value >= 1);
+  const { params: angular, k } = angularParams(op, options);
+  if (k) fail(op, 'k', 'a number', k.describe());
+  const cosine = angularParams(op, { epsilon: angular.epsilon }).params;
+
+  const x = viewAs(features, [n, 1, 1, d]);
+  const w = viewAs(weight, [classes, 1, 1, d]);
+  const cosines = allocateLike(features, [n, classes]);
+  checkLabels(op, labels, cosines);
+  const nx = allocateLike(features, [n]);
+  const nw = allocateLike(features, [classes]);
+  const map = [n, 1, 1, classes];
+  run('sphereConv2d', POINTWISE, cosine, x, w, null, viewAs(cosines, map), viewAs(nx, [n, 1, 1, 1]), nw);
+  const loss = allocateLike(features, []);
+  const probabilities = allocateLike(cosines);
+  run('angularSoftmax', angular, margin, cosines, nx, labels, loss, probabilities);
+
+  const saved = [x, w, cosines, nx, nw, labels, probabilities];
+  return record(op, loss, [features, weight], saved, (dloss, held, needs) => {
+    const [xs, ws, c, norms, filterNorms, targets, p] = held as [Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]; // prettier-ignore
+    const dcosines = allocateLike(c);
+    const radial = allocateLike(norms);
+    run('angularSoftmaxBackward', angular, margin, c, norms, targets, p, dloss, dcosines, radial);
+    const [h, r, q] = [allocateLike(c), allocateLike(norms), allocateLike(filterNorms)];
+    const flat = (tensor: Tensor): Tensor => viewAs(tensor, map);
+    const perRow = (tensor: Tensor): Tensor => viewAs(tensor, [n, 1, 1, 1]);
+    run('sphereConv2dAngularBackward', cosine, flat(c), flat(dcosines), null, perRow(norms), filterNorms, flat(h), perRow(r), q, null); // prettier-ignore
+    const dx = needs[0] ? allocateLike(xs) : null;
+    const dw = needs[1] ? allocateLike(ws) : null;
+    if (dx) {
+      // The logits' length grows with ‖x‖: that part of the gradient lies along x, where r subtracts.
+      run('binary', SUB, r, radial, r);
+      run('sphereConv2dDataGradient', POINTWISE, flat(h), ws, xs, perRow(r), dx);
+    }
+    if (dw) run('sphereConv2dWeightGradient', POINTWISE, xs, flat(h), ws, q, filterNorms, dw);
+    return [dx && viewAs(dx, [n, d]), dw && viewAs(dw, [classes, d])];
+  });
+}

@@ -1,0 +1,82 @@
+import { run } from '../core/run';
+import { broadcastShapes, sameShape } from '../core/shape';
+import type { Shape } from '../core/shape';
+import { record } from '../core/tape';
+import { allocateLike, viewAs } from '../core/tensor';
+import type { Tensor } from '../core/tensor';
+import { checkNumber } from '../core/errors';
+import { checkResult, checkTensor } from './check';
+
+/** BinaryOp of native/ops.h. */
+const ADD = 0;
+const SUB = 1;
+const MUL = 2;
+
+function binary(op: string, code: number, a: Tensor, b: Tensor): Tensor {
+  checkTensor(op, 'a', a);
+  checkTensor(op, 'b', b, { like: a });
+  const shape = sameShape(a.shape, b.shape) ? a.shape : broadcastShapes(op, a.shape, b.shape);
+  checkResult(op, shape);
+  const y = allocateLike(a, shape);
+  run('binary', code, a, b, y);
+  return y;
+}
+
+/** The gradient for an operand that was broadcast: summed over the axes it was repeated along. @internal */
+export function sumToShape(dy: Tensor, shape: Shape): Tensor {
+  if (sameShape(dy.shape, shape)) return dy;
+  const aligned = [...Array<number>(dy.rank - shape.length).fill(1), ...shape];
+  const sum = allocateLike(dy, aligned);
+  run('sumTo', dy, sum);
+  return viewAs(sum, shape);
+}
+
+/**
+ * a + b with NumPy broadcasting; b may be a number.
+ * @throws where shapes do not broadcast or dtypes or devices differ.
+ */
+export function add(a: Tensor, b: Tensor | number): Tensor {
+  if (typeof b === 'number') return affine('add', a, 1, b);
+  const y = binary('add', ADD, a, b);
+  const [shapeA, shapeB] = [a.shape, b.shape];
+  return record('add', y, [a, b], [], (dy, _, needs) => [
+    needs[0] ? sumToShape(dy, shapeA) : null,
+    needs[1] ? sumToShape(dy, shapeB) : null,
+  ]);
+}
+
+/** a − b with NumPy broadcasting; b may be a number. */
+export function sub(a: Tensor, b: Tensor | number): Tensor {
+  if (typeof b === 'number') return affine('sub', a, 1, -b);
+  const y = binary('sub', SUB, a, b);
+  const [shapeA, shapeB] = [a.shape, b.shape];
+  return record('sub', y, [a, b], [], (dy, _, needs) => [
+    needs[0] ? sumToShape(dy, shapeA) : null,
+    needs[1] ? affine('sub', sumToShape(dy, shapeB), -1, 0) : null,
+  ]);
+}
+
+/** a · b elementwise with NumPy broadcasting; b may be a number. */
+export function mul(a: Tensor, b: Tensor | number): Tensor {
+  if (typeof b === 'number') return affine('mul', a, b, 0);
+  const y = binary('mul', MUL, a, b);
+  const [shapeA, shapeB] = [a.shape, b.shape];
+  return record('mul', y, [a, b], [a, b], (dy, [x, z], needs) => [
+    needs[0] ? sumToShape(binary('mul', MUL, dy, z as Tensor), shapeA) : null,
+    needs[1] ? sumToShape(binary('mul', MUL, dy, x as Tensor), shapeB) : null,
+  ]);
+}
+
+/** factor · x + shift. */
+export function scale(x: Tensor, factor: number, shift = 0): Tensor {
+  return affine('scale', x, factor, shift);
+}
+
+function affine(op: string, x: Tensor, factor: number, shift: number): Tensor {
+  checkTensor(op, 'x', x);
+  checkNumber(op, 'factor', factor);
+  checkNumber(op, 'shift', shift);
+  const y = allocateLike(x);
+  run('affine', factor, shift, x, y);
+  return record(op, y, [x], [], (dy) => [affine(op, dy, factor, 0)]);
+}

@@ -1,0 +1,21 @@
+/** Differentiable functions of tensors. They check their arguments, never consume them, and run asynchronously. */
+export { add, sub, mul, scale } from './arithmetic';
+export { abs, square } from './unary';
+export { relu, leakyRelu } from './relu';
+export { sum, mean } from './reduce';
+export type { ReduceOptions } from './reduce';
+export { reshape, flatten } from './reshape';
+export { slice, pad, concat } from './regions';
+export { cast } from './cast';
+export { dropout } from './dropout';
+export type { DropoutOptions } from './dropout';
+export { maxPool2d, avgPool2d, globalAvgPool2d } from './pooling';
+export type { PoolOptions } from './pooling';
+export { batchNorm } from './batch_norm';
+export type { BatchNormOptions } from './batch_norm';
+export { conv2d, linear } from './conv2d';
+export type { ConvOptions, Padding, Pair } from './geometry';
+export { sphereConv2d, sphereLinear } from './sphere_conv2d';
+export type { AngularOperator, AngularOptions } from './sphere_conv2d';
+export { softmaxCrossEntropy } from './softmax_cross_entropy';
+export type { CrossEntropyOptions } from './softmax_cross_entropy';

@@ -1,0 +1,30 @@
+import { run } from '../core/run';
+import { record } from '../core/tape';
+import { allocateLike } from '../core/tensor';
+import type { Tensor } from '../core/tensor';
+import { checkTensor } from './check';
+
+/** UnaryOp of native/ops.h. */
+const ABS = 0;
+const SQUARE = 1;
+
+function unary(op: string, code: number, x: Tensor): Tensor {
+  checkTensor(op, 'x', x);
+  const y = allocateLike(x);
+  run('unary', code, x, y);
+  return record(op, y, [x], [x], (dy, [input]) => {
+    const dx = allocateLike(dy);
+    run('unaryBackward', code, input as Tensor, dy, dx);
+    return [dx];
+  });
+}
+
+/** |x|; the gradient at 0 is 0. */
+export function abs(x: Tensor): Tensor {
+  return unary('abs', ABS, x);
+}
+
+/** x². */
+export function square(x: Tensor): Tensor {
+  return unary('square', SQUARE, x);
+}
