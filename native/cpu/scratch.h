@@ -7,7 +7,19 @@
 namespace spherenet::cpu {
 
 /// Who holds a piece of scratch; two uses that overlap in time on one thread need different slots.
-enum class ScratchSlot { PackedWeights, PackedRows, PackedColumns, RowTable, Partials, Output, Count };
+enum class ScratchSlot {
+  PackedWeights,
+  PackedRows,
+  PackedColumns,
+  RowTable,
+  RowValues,
+  FilterConstants,
+  FilterNorms,
+  ScaledFilters,
+  Partials,
+  Output,
+  Count
+};
 
 /// At least `bytes` bytes, 64-byte aligned, uninitialised, valid until this thread asks for the same slot
 /// again.

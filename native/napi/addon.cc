@@ -1,8 +1,6 @@
 // The module: what ts/core/binding.ts sees. Loadable by several environments (worker threads) of one process.
 #include "addon.h"
 
-#include "../cpu/parallel.h"
-#include "../cpu/simd/kernels.h"
 #include "device_info.h"
 #include "ops_table.h"
 #include "read.h"

@@ -33,7 +33,7 @@ Napi::Value cudaStatusToJs(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value simd(const Napi::CallbackInfo& info) {
-  return guarded(info.Env(), [&]() -> Napi::Value { return Napi::String::New(info.Env(), cpu::simdPath()); });
+  return guarded(info.Env(), [&]() -> Napi::Value { return Napi::String::New(info.Env(), cpu::simd::simdPath()); });
 }
 
 Napi::Value threads(const Napi::CallbackInfo& info) {
@@ -56,19 +56,19 @@ Napi::Value fmaPeak(const Napi::CallbackInfo& info) {
     const int threads = cpu::threadCount();
     constexpr int64_t kIterations = 1 << 16;
     int64_t rounds = 0;
-    float sink = 0;
+    double sink = 0;
     const auto begin = Clock::now();
     std::chrono::duration<double> elapsed{0};
     while (elapsed.count() < seconds) {
-      std::vector<float> sums(static_cast<size_t>(threads));
+      std::vector<double> sums(static_cast<size_t>(threads));
       cpu::parallelTasks(threads, [&](int64_t task) {
-        sums[static_cast<size_t>(task)] = cpu::kernels().fmaChain(kIterations);
+        sums[static_cast<size_t>(task)] = cpu::simd::kernels().fmaChain(kIterations);
       });
-      for (float sum : sums) sink += sum;
+      for (double sum : sums) sink += sum;
       ++rounds;
       elapsed = Clock::now() - begin;
     }
-    const double flops = static_cast<double>(rounds) * threads * kIterations * cpu::kernels().fmaChainFlops;
+    const double flops = static_cast<double>(rounds) * threads * kIterations * cpu::simd::kernels().flopsPerIteration;
     return Napi::Number::New(info.Env(), sink == sink ? flops / elapsed.count() : 0.0);
   });
 }

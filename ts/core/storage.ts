@@ -12,8 +12,17 @@ import type { Shape } from './shape';
 interface Block {
   /** Handles into it. */
   handles: number;
+  readonly elements: number;
   /** Raised by every op that overwrites it, so that the tape notices. */
   version: number;
+  /** Of the whole numbers in it, where they are known; {@link Handle.noteWritten}. */
+  bounds: Bounds | null;
+}
+
+/** Smallest and largest of whole numbers, kept so that labels can be checked without asking the device. */
+export interface Bounds {
+  readonly low: number;
+  readonly high: number;
 }
 
 /**
@@ -40,7 +49,7 @@ export class Handle {
     const native = translated(`tensor ${formatShape(shape)}`, () => {
       return new binding.TensorHandle(deviceCode(device), dtypeCode(dtype), shape);
     });
-    return new Handle(native, shape, dtype, device, { handles: 0, version: 0 });
+    return new Handle(native, shape, dtype, device, { handles: 0, elements: sizeOf(shape), version: 0, bounds: null });
   }
 
   /** The same memory from `offset` elements on, as another shape. */
@@ -68,6 +77,21 @@ export class Handle {
 
   markWritten(): void {
     ++this.block.version;
+  }
+
+  /** What lies within holds for all views of the memory: they may be slices of what is known. */
+  get bounds(): Bounds | null {
+    return this.block.bounds;
+  }
+
+  /** All elements of this handle were overwritten with numbers in `written`, null where that is unknown. */
+  noteWritten(written: Bounds | null): void {
+    const { bounds: before, elements } = this.block;
+    const rest = this.size < elements ? before : written;
+    this.block.bounds = written && rest && {
+      low: Math.min(written.low, rest.low),
+      high: Math.max(written.high, rest.high),
+    };
   }
 
   retain(): this {

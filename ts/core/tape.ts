@@ -101,9 +101,7 @@ export class Node {
 
 /** Another reference to the same memory, without history and outside every scope. */
 function alias(tensor: Tensor): Tensor {
-  const copy = new Tensor(tensor.handle.retain(), false);
-  copy.bounds = tensor.bounds;
-  return copy;
+  return new Tensor(tensor.handle.retain(), false);
 }
 
 /**
@@ -172,7 +170,6 @@ function propagate(root: Node, seed: Tensor): void {
     for (const node of order) {
       const dy = gradients.get(node);
       if (!dy) continue;
-      gradients.delete(node);
       const { edges } = node;
       const results = node.apply(dy);
       results.forEach((result, i) => {
@@ -185,6 +182,7 @@ function propagate(root: Node, seed: Tensor): void {
         }
       });
       for (const result of results) if (result !== dy) result?.dispose();
+      gradients.delete(node);
       dy.dispose();
       node.free();
     }

@@ -8,16 +8,11 @@ import type { Shape } from './shape';
 import { currentOwner, keep } from './scope';
 import type { Scoped, ScopeOwner } from './scope';
 import { Handle, nativeError, translated } from './storage';
+import type { Bounds } from './storage';
 import { backward } from './tape';
 import type { Node } from './tape';
 
 export type NestedArray = readonly (number | NestedArray)[];
-
-/** Smallest and largest of a host array, kept so that labels can be checked without asking the device. */
-export interface Bounds {
-  readonly low: number;
-  readonly high: number;
-}
 
 /**
  * An n-dimensional array on a device, contiguous and row-major. Made by {@link tensor}, {@link zeros} and the like and
@@ -31,8 +26,6 @@ export class Tensor implements Scoped, Disposable {
   owner: ScopeOwner | null = null;
   /** The op that made it, where gradients flow. @internal */
   node: Node | null = null;
-  /** @internal */
-  bounds: Bounds | null = null;
 
   readonly shape: Shape;
   readonly dtype: DType;
@@ -112,9 +105,7 @@ export class Tensor implements Scoped, Disposable {
 
   /** The same memory without history: writing to one shows in the other. */
   detach(): Tensor {
-    const view = new Tensor(this.handle.retain());
-    view.bounds = this.bounds;
-    return view;
+    return new Tensor(this.handle.retain());
   }
 
   /** A copy on the host. Does not block: ops submitted before it run first, meanwhile JavaScript goes on. */
@@ -164,7 +155,7 @@ export class Tensor implements Scoped, Disposable {
       }
       const start = this.shape.map(() => 0);
       binding.ops.copyRegion(start, start, this.shape, source.handle.native, this.handle.native);
-      this.bounds = source.bounds;
+      this.handle.noteWritten(source.handle.bounds);
     } else {
       writeHost('Tensor.assign', this, source);
     }
@@ -224,7 +215,7 @@ export function writeHost(op: string, to: Tensor, source: TypedArray | readonly 
   } else {
     fail(op, 'source', 'numbers', describeValue(source));
   }
-  to.bounds = to.dtype === 'int32' ? boundsOf(values) : null;
+  if (to.dtype === 'int32') to.handle.noteWritten(boundsOf(values));
   binding.write(to.handle.native, values);
 }
 
@@ -248,7 +239,5 @@ function nested(values: TypedArray, shape: Shape): NestedArray | number {
 
 /** The same memory as another shape of as many elements, without history. @internal */
 export function viewAs(tensor: Tensor, shape: Shape, offset = 0): Tensor {
-  const view = new Tensor(tensor.handle.view(offset, shape));
-  view.bounds = tensor.bounds;
-  return view;
+  return new Tensor(tensor.handle.view(offset, shape));
 }

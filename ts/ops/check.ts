@@ -58,7 +58,7 @@ export function checkResult(op: string, shape: Shape): void {
 export function checkLabels(op: string, labels: unknown, rows: Tensor): asserts labels is Tensor {
   const [batch, classes] = rows.shape as [number, number];
   checkTensor(op, 'labels', labels, { dtype: 'int32', shape: [batch], like: rows });
-  const { bounds } = labels;
+  const { bounds } = labels.handle;
   if (bounds && bounds.low >= 0 && bounds.high < classes) return;
   const values = labels.dataSync();
   const wrong = values.findIndex((label) => label < 0 || label >= classes);

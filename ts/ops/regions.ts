@@ -10,8 +10,8 @@ import { checkResult, checkTensor } from './check';
 
 /** The block of `size` that starts at `begin`: a view where it is contiguous, else a copy. */
 function cut(x: Tensor, begin: Shape, size: Shape): Tensor {
-  const firstPartial = x.shape.findIndex((extent, axis) => size[axis] !== extent);
-  const contiguous = firstPartial < 0 || size.slice(0, firstPartial).every((extent) => extent === 1);
+  const lastPartial = x.shape.reduce((last, extent, axis) => (size[axis] === extent ? last : axis), 0);
+  const contiguous = size.slice(0, lastPartial).every((extent) => extent === 1);
   if (contiguous) {
     const offset = begin.reduce((sum, start, axis) => sum + start * sizeOf(x.shape.slice(axis + 1)), 0);
     return viewAs(x, size, offset);

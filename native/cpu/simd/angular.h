@@ -1,0 +1,92 @@
+// The elementwise pass of the SphereConv gradient: c is recovered from the saved output, so nothing but the
+// output and the norms has to be kept from the forward pass.
+
+namespace spherenet::cpu::simd {
+namespace {
+
+template <class S>
+struct Angle {
+  typename S::V cosine;      // c
+  typename S::V derivative;  // dg/dc
+  typename S::V kDerivative;
+};
+
+/// Root of 1 - c^2, not below that of kMinSinSquared.
+template <class S>
+SPHERENET_INLINE typename S::V floored(typename S::V root) {
+  return atLeast<S>(root, splat<S>(typename S::T(1e-3)));
+}
+static_assert(kMinSinSquared == 1e-6);
+
+/// `f` points at the constants of the vector's first filter. With s = asin c and N = tanh(s / 2k), D = tanh(pi / 4k):
+/// g = N / D, dg/dc = (1 - N^2) / (2k D root), dg/dk = -(1 - N^2) s / (2 k^2 D) - g D'/D.
+template <class S, AngularOperator Op>
+SPHERENET_INLINE Angle<S> recoverAngle(typename S::V y, const FilterConstants<typename S::T>& f, int64_t filter) {
+  using V = typename S::V;
+  using T = typename S::T;
+  const V zero{};
+  if constexpr (Op == AngularOperator::Cosine) {
+    return {y, splat<S>(1), zero};
+  } else if constexpr (Op == AngularOperator::Linear) {
+    const V a = atMost<S>(absolute<S>(y), splat<S>(1));
+    const auto angle = vectorSinCos<S>(a * T(kPi / 2), (1 - a) * T(kPi / 2));
+    return {withSign<S>(angle.sin, y), T(2 / kPi) / floored<S>(angle.cos), zero};
+  } else {
+    constexpr T belowOne = sizeof(T) == 4 ? T(1 - 0x1p-24) : T(1 - 0x1p-53);
+    const V n = atMost<S>(absolute<S>(y) * load<S>(f.saturation + filter), splat<S>(belowOne));
+    const V s = atMost<S>(vectorAtanh<S>(n) * load<S>(f.twoK + filter), splat<S>(T(kPi / 2)));
+    const auto angle = vectorSinCos<S>(s, rightAngleMinus<S>(s));
+    const V rest = (1 - n) * (1 + n);
+    const V derivative = rest * load<S>(f.gradientGain + filter) / floored<S>(angle.cos);
+    const V signedS = withSign<S>(s, y);
+    const V kDerivative = y * load<S>(f.kGain + filter) - rest * signedS * load<S>(f.kSlope + filter);
+    return {withSign<S>(angle.sin, y), derivative, kDerivative};
+  }
+}
+
+template <class S, AngularOperator Op>
+void angularBackwardWith(const AngularBackwardJob<typename S::T>& job) {
+  using V = typename S::V;
+  using T = typename S::T;
+  const int64_t columns = job.groups * job.groupFilters;
+  for (int64_t row = 0; row < job.rows; ++row) {
+    for (int64_t group = 0; group < job.groups; ++group) {
+      const T nx = job.nx[row * job.groups + group];
+      const T inverse = nx > 0 ? 1 / nx : T(0);
+      const int64_t first = row * columns + group * job.groupFilters;
+      V products{};
+      for (int64_t j = 0; j < job.groupFilters; j += S::lanes) {
+        const int64_t filter = group * job.paddedFilters + j, width = job.groupFilters - j;
+        const V y = loadPart<S>(job.y + first + j, width), dy = loadPart<S>(job.dy + first + j, width);
+        const Angle<S> angle = recoverAngle<S, Op>(y, job.filters, filter);
+        // Where the angle is undefined (NaN or infinities in the patch), nothing flows back.
+        const auto defined = y == y;
+        const V gradient = select<S>(defined, dy * angle.derivative, V{});
+        const V product = select<S>(defined, gradient * angle.cosine, V{});
+        storePart<S>(job.h + first + j, gradient * inverse * load<S>(job.filters.inverseNorm + filter), width);
+        products += product;
+        store<S>(job.qSums + filter, load<S>(job.qSums + filter) + product);
+        if (Op == AngularOperator::Sigmoid && job.kSums) {
+          const V k = select<S>(defined, dy * angle.kDerivative, V{});
+          store<S>(job.kSums + filter, load<S>(job.kSums + filter) + k);
+        }
+      }
+      job.r[row * job.groups + group] = sumLanes<S>(products) * inverse * inverse;
+    }
+  }
+}
+
+template <class S>
+void angularBackward(const AngularBackwardJob<typename S::T>& job) {
+  switch (job.op) {
+    case AngularOperator::Cosine:
+      return angularBackwardWith<S, AngularOperator::Cosine>(job);
+    case AngularOperator::Linear:
+      return angularBackwardWith<S, AngularOperator::Linear>(job);
+    case AngularOperator::Sigmoid:
+      return angularBackwardWith<S, AngularOperator::Sigmoid>(job);
+  }
+}
+
+}  // namespace
+}  // namespace spherenet::cpu::simd

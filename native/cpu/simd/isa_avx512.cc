@@ -1,0 +1,32 @@
+// The kernels for AVX-512 (F, DQ, BW, VL).
+#include "isa.h"
+
+#if defined(__x86_64__) || defined(_M_X64)
+#include <immintrin.h>
+
+// From here to the end, where templates are instantiated, code may use the instruction set: no header of the
+// standard library may follow.
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma"))), apply_to = function)
+#else
+#pragma GCC target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")
+#endif
+
+#define SPHERENET_SIMD_BYTES 64
+#include "vector.h"
+#include "math.h"
+#include "patches.h"
+#include "gemm.h"
+#include "angular.h"
+#include "table.h"
+
+namespace spherenet::cpu::simd {
+
+const IsaTable kAvx512Table = {&kernelSet<Simd<float>>, fmaChain, kFlopsPerIteration};
+
+}  // namespace spherenet::cpu::simd
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#endif
+#endif

@@ -1,0 +1,159 @@
+// Vectors of the instruction set whose translation unit includes this (see isa_*.cc): no includes, everything
+// in an unnamed namespace, so that code for one instruction set never gets linked into another.
+//
+// No lambdas either: inside templates GCC compiles them for the baseline instruction set.
+//
+// The including file defines SPHERENET_SIMD_BYTES, the vector size.
+
+#define SPHERENET_INLINE __attribute__((always_inline)) inline
+
+namespace spherenet::cpu::simd {
+namespace {
+
+constexpr int kVectorBytes = SPHERENET_SIMD_BYTES;
+
+template <class T>
+struct Simd;
+
+template <>
+struct Simd<float> {
+  using T = float;
+  using Integer = int32_t;
+  typedef float V __attribute__((vector_size(kVectorBytes)));
+  typedef float Unaligned __attribute__((vector_size(kVectorBytes), aligned(4), may_alias));
+  typedef int32_t I __attribute__((vector_size(kVectorBytes)));
+  static constexpr int lanes = kVectorBytes / 4;
+  static constexpr float max = __FLT_MAX__;
+  static constexpr Integer signBit = INT32_MIN;
+
+  static SPHERENET_INLINE V mulAdd(V a, V b, V c) {
+#if SPHERENET_SIMD_BYTES == 64
+    return (V)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif SPHERENET_SIMD_BYTES == 32
+    return (V)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#else
+    return a * b + c;
+#endif
+  }
+
+  static SPHERENET_INLINE V sqrt(V a) {
+#if SPHERENET_SIMD_BYTES == 64
+    return (V)_mm512_maskz_sqrt_ps(0xffff, (__m512)a);
+#elif SPHERENET_SIMD_BYTES == 32
+    return (V)_mm256_sqrt_ps((__m256)a);
+#elif defined(__SSE2__)
+    return (V)_mm_sqrt_ps((__m128)a);
+#else
+    for (int i = 0; i < lanes; ++i) a[i] = __builtin_sqrtf(a[i]);
+    return a;
+#endif
+  }
+};
+
+template <>
+struct Simd<double> {
+  using T = double;
+  using Integer = int64_t;
+  typedef double V __attribute__((vector_size(kVectorBytes)));
+  typedef double Unaligned __attribute__((vector_size(kVectorBytes), aligned(8), may_alias));
+  typedef int64_t I __attribute__((vector_size(kVectorBytes)));
+  static constexpr int lanes = kVectorBytes / 8;
+  static constexpr double max = __DBL_MAX__;
+  static constexpr Integer signBit = INT64_MIN;
+
+  static SPHERENET_INLINE V mulAdd(V a, V b, V c) { return a * b + c; }
+
+  static SPHERENET_INLINE V sqrt(V a) {
+    for (int i = 0; i < lanes; ++i) a[i] = __builtin_sqrt(a[i]);
+    return a;
+  }
+};
+
+template <class S>
+SPHERENET_INLINE typename S::V load(const typename S::T* p) {
+  return *reinterpret_cast<const typename S::Unaligned*>(p);
+}
+
+template <class S>
+SPHERENET_INLINE void store(typename S::T* p, typename S::V v) {
+  *reinterpret_cast<typename S::Unaligned*>(p) = v;
+}
+
+template <class S>
+SPHERENET_INLINE typename S::V splat(typename S::T value) {
+  return value - typename S::V{};
+}
+
+/// The first `count` lanes from memory, zeros in the others.
+template <class S>
+SPHERENET_INLINE typename S::V loadPart(const typename S::T* p, int64_t count) {
+  if (count >= S::lanes) return load<S>(p);
+  typename S::V v{};
+  __builtin_memcpy(&v, p, static_cast<size_t>(count) * sizeof(typename S::T));
+  return v;
+}
+
+template <class S>
+SPHERENET_INLINE void storePart(typename S::T* p, typename S::V v, int64_t count) {
+  if (count >= S::lanes) return store<S>(p, v);
+  __builtin_memcpy(p, &v, static_cast<size_t>(count) * sizeof(typename S::T));
+}
+
+template <class S>
+SPHERENET_INLINE typename S::V absolute(typename S::V v) {
+  return (typename S::V)((typename S::I)v & ~S::signBit);
+}
+
+/// `magnitude` (not negative) with the sign of `sign`.
+template <class S>
+SPHERENET_INLINE typename S::V withSign(typename S::V magnitude, typename S::V sign) {
+  return (typename S::V)((typename S::I)magnitude | ((typename S::I)sign & S::signBit));
+}
+
+/// yes where the mask of a comparison is set, else no.
+template <class S>
+SPHERENET_INLINE typename S::V select(typename S::I mask, typename S::V yes, typename S::V no) {
+  return mask ? yes : no;
+}
+
+/// NaN stays NaN.
+template <class S>
+SPHERENET_INLINE typename S::V atMost(typename S::V v, typename S::V limit) {
+  return select<S>(v > limit, limit, v);
+}
+template <class S>
+SPHERENET_INLINE typename S::V atLeast(typename S::V v, typename S::V limit) {
+  return select<S>(v < limit, limit, v);
+}
+
+/// NaN and infinities become 0.
+template <class S>
+SPHERENET_INLINE typename S::V finiteOrZero(typename S::V v) {
+  return select<S>(v - v == typename S::V{}, v, typename S::V{});
+}
+
+template <class S>
+SPHERENET_INLINE typename S::T sumLanes(typename S::V v) {
+  typename S::T lane[S::lanes];
+  __builtin_memcpy(lane, &v, sizeof v);
+  for (int width = S::lanes / 2; width > 0; width /= 2)
+    for (int i = 0; i < width; ++i) lane[i] += lane[i + width];
+  return lane[0];
+}
+
+/// Compile-time lists of indices; std::integer_sequence would be shared with other translation units.
+template <int... I>
+struct Indices {};
+
+template <int Count, int... I>
+struct IndexList : IndexList<Count - 1, Count - 1, I...> {};
+template <int... I>
+struct IndexList<0, I...> {
+  using Type = Indices<I...>;
+};
+
+template <int Count>
+using FirstIndices = typename IndexList<Count>::Type;
+
+}  // namespace
+}  // namespace spherenet::cpu::simd

@@ -1,0 +1,151 @@
+// Builds the native addon, build/Release/spherenet.node: with cmake-js where CMake is found, else with node-gyp.
+//   --gyp        node-gyp and binding.gyp (CPU only)
+//   --no-cuda    cmake-js without the CUDA backend, even where nvcc is found
+//   --debug      build/Debug/spherenet.node, unoptimised
+//   --sanitize   build/Sanitize/spherenet.node, with the address and undefined-behaviour sanitizers
+// What is up to date is not built again. A build folder belongs to one tool and one set of options: it is
+// removed when they change, so that no mixture of two builds can be left behind. JOBS=1 in the environment limits
+// the compilers that run at once; without it there are as many as processors.
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { availableParallelism } from 'node:os';
+import { dirname, join, relative } from 'node:path';
+import { parseArgs } from 'node:util';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const require = createRequire(import.meta.url);
+const jobs = Number(process.env.JOBS) || availableParallelism();
+const started = Date.now();
+
+const { values: options } = parseArgs({
+  options: {
+    gyp: { type: 'boolean', default: false },
+    'no-cuda': { type: 'boolean', default: false },
+    debug: { type: 'boolean', default: false },
+    sanitize: { type: 'boolean', default: false },
+  },
+});
+
+function stop(message) {
+  console.error(`native: ${message}`);
+  process.exit(1);
+}
+
+const answers = (command) => spawnSync(command, ['--version'], { stdio: 'ignore' }).status === 0;
+
+function requireTools(usesCMake) {
+  const compilers = [process.env.CXX?.split(' ')[0], 'c++', 'g++', 'clang++'].filter(Boolean);
+  const missing = [];
+  if (!compilers.some(answers)) missing.push('a C++20 compiler (g++ 11 or clang 14, or newer)');
+  if (!answers('make') && !(usesCMake && answers('ninja'))) missing.push('make');
+  const pythons = [process.env.npm_config_python, process.env.PYTHON, 'python3', 'python'].filter(Boolean);
+  if (!usesCMake && !pythons.some(answers)) missing.push('Python 3');
+  if (missing.length === 0) return;
+  stop(
+    `cannot build the addon: ${missing.join(' and ')} not found.\n` +
+      '  Debian, Ubuntu: sudo apt-get install g++ make cmake python3\n' +
+      '  Fedora:         sudo dnf install gcc-c++ make cmake python3\n' +
+      '  macOS:          xcode-select --install',
+  );
+}
+
+/** The prefix of this Node installation if its headers lie beside it, so that none need be downloaded. */
+function headersBesideNode() {
+  const prefix = dirname(dirname(process.execPath));
+  const include = join(prefix, 'include/node');
+  if (!existsSync(join(include, 'common.gypi')) || !existsSync(join(include, 'node_version.h'))) return null;
+  const header = readFileSync(join(include, 'node_version.h'), 'utf8');
+  const part = (name) => new RegExp(`#define NODE_${name}_VERSION (\\d+)`).exec(header)?.[1];
+  return ['MAJOR', 'MINOR', 'PATCH'].map(part).join('.') === process.versions.node ? prefix : null;
+}
+
+/** What to run, and where the addon will lie; paths are relative to the repository. */
+function plan() {
+  if (options.gyp) {
+    if (options.debug || options.sanitize) stop('--debug and --sanitize need CMake, not --gyp');
+    const prefix = headersBesideNode();
+    const args = ['configure', 'build', ...(prefix ? [`--nodedir=${prefix}`] : [])];
+    return {
+      tool: 'node-gyp',
+      script: require.resolve('node-gyp/bin/node-gyp.js'),
+      folder: 'build',
+      addon: 'build/Release/spherenet.node',
+      args,
+    };
+  }
+  const folder = options.sanitize ? 'build/Sanitize' : options.debug ? 'build/Debug' : 'build';
+  const addon = options.sanitize || options.debug ? folder : 'build/Release';
+  const definitions = {
+    SPHERENET_CUDA: options['no-cuda'] ? 'OFF' : 'AUTO',
+    SPHERENET_SANITIZE: options.sanitize ? 'ON' : 'OFF',
+    CMAKE_LIBRARY_OUTPUT_DIRECTORY: join(root, addon),
+  };
+  return {
+    tool: 'cmake-js',
+    script: require.resolve('cmake-js/bin/cmake-js'),
+    folder,
+    addon: `${addon}/spherenet.node`,
+    args: [
+      'build',
+      ...['--out', folder, '--config', options.debug || options.sanitize ? 'Debug' : 'Release'],
+      ...Object.entries(definitions).map(([name, value]) => `--CD${name}=${value}`),
+    ],
+  };
+}
+
+if (!options.gyp && !answers('cmake')) {
+  if (options.debug || options.sanitize) stop('--debug and --sanitize need CMake, which was not found');
+  console.log('native: CMake was not found, so node-gyp builds the addon, for the CPU only');
+  options.gyp = true;
+}
+requireTools(!options.gyp);
+
+const { tool, script, folder, addon, args } = plan();
+const folderPath = join(root, folder);
+const addonPath = join(root, addon);
+const stampPath = join(folderPath, 'configured-with.json');
+// Node's version, because node-gyp's headers belong to it; nvcc, because CMake looks for it only once.
+const stamp = JSON.stringify({ tool, args, root, node: process.version, nvcc: answers('nvcc') });
+
+if (existsSync(folderPath) && (!existsSync(stampPath) || readFileSync(stampPath, 'utf8') !== stamp)) {
+  rmSync(folderPath, { recursive: true });
+}
+mkdirSync(folderPath, { recursive: true });
+writeFileSync(stampPath, stamp);
+
+const timeOf = (path) => (existsSync(path) ? statSync(path).mtimeMs : 0);
+const before = timeOf(addonPath);
+console.log(`native: ${before === 0 ? 'building' : 'updating'} ${addon} with ${tool}, ${jobs} jobs`);
+
+const result = spawnSync(
+  process.execPath,
+  [script, ...args, options.gyp ? '--jobs' : '--parallel', String(jobs)],
+  {
+    cwd: root,
+    encoding: 'utf8',
+    maxBuffer: 1 << 28,
+  },
+);
+const log = `${result.stdout}${result.stderr}`;
+const logPath = join(folderPath, 'native.log');
+const seconds = ((Date.now() - started) / 1000).toFixed(1);
+
+if (result.status !== 0 || !existsSync(addonPath)) {
+  writeFileSync(logPath, log);
+  console.error(log);
+  // A configuration that failed is not to be continued; one that only failed to compile is.
+  if (!['Makefile', 'build.ninja'].some((file) => existsSync(join(folderPath, file)))) rmSync(stampPath);
+  stop(
+    `the build with ${tool} failed after ${seconds} s; the log is above and in ${relative(root, logPath)}`,
+  );
+}
+if (timeOf(addonPath) === before) {
+  console.log(`native: up to date (${seconds} s)`);
+} else {
+  writeFileSync(logPath, log);
+  const warnings = log.split('\n').filter((line) => /\bwarning:/.test(line)).length;
+  const note = warnings > 0 ? `, ${warnings} compiler warnings in ${relative(root, logPath)}` : '';
+  console.log(`native: built ${addon} in ${seconds} s${note}`);
+}

@@ -1,0 +1,312 @@
+// Tests the CPU convolutions against their definitions on random shapes, the vectorised elementary functions
+// against float64, and extreme inputs. `--bench` measures instead (see conv_bench.h).
+//
+//   SPHERENET_SIMD=portable|avx2|avx512 conv_test [--bench]
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "../../native/cpu/cpu_ops.h"
+#include "../../native/cpu/simd/kernels.h"
+#include "conv_bench.h"
+#include "conv_reference.h"
+
+namespace {
+
+using namespace spherenet;
+using reference::Case;
+using reference::Values;
+
+int checks = 0, failures = 0;
+cpu::CpuOps ops;
+std::mt19937 generator(20);
+
+int64_t pick(int64_t low, int64_t high) { return std::uniform_int_distribution<int64_t>(low, high)(generator); }
+
+/// Values that float32 holds exactly.
+Values randomValues(int64_t count, double scale) {
+  Values v(count);
+  std::normal_distribution<float> normal;
+  for (double& e : v) e = static_cast<double>(normal(generator) * static_cast<float>(scale));
+  return v;
+}
+
+template <class T>
+struct Array {
+  std::vector<T> values;
+  Tensor tensor;
+
+  Array(std::vector<int64_t> shape, const Values* from = nullptr) {
+    for (int64_t extent : shape) tensor.shape[tensor.shape.rank++] = extent;
+    values.assign(tensor.shape.product(), std::numeric_limits<T>::quiet_NaN());
+    if (from)
+      for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<T>((*from)[i]);
+    tensor.data = values.data();
+    tensor.dtype = DTypeOf<T>::value;
+  }
+  operator const Tensor&() const { return tensor; }
+};
+
+std::string describe(const Case& t) {
+  char text[300];
+  std::snprintf(text, sizeof text,
+                "[%d,%d,%d,%d]->%d k %dx%d stride %d,%d pad %d,%d,%d,%d dilation %d,%d groups %d op %d",
+                int(t.n), int(t.h), int(t.w), int(t.c), int(t.o), int(t.kh), int(t.kw), t.p.strideH, t.p.strideW,
+                t.p.padTop, t.p.padBottom, t.p.padLeft, t.p.padRight, t.p.dilationH, t.p.dilationW, t.p.groups,
+                int(t.a.op));
+  return text;
+}
+
+template <class T>
+void compare(const char* what, const Case& t, const std::vector<T>& got, const Values& expected, double factor = 1) {
+  double largest = 1e-30, worst = 0;
+  for (double e : expected) largest = std::max(largest, std::abs(e));
+  for (size_t i = 0; i < expected.size(); ++i) {
+    const double error = std::abs(static_cast<double>(got[i]) - expected[i]) / largest;
+    if (!(error <= worst)) worst = error;
+  }
+  ++checks;
+  const double tolerance = (sizeof(T) == 4 ? 1e-4 : 1e-9) * factor;
+  if (got.size() == expected.size() && worst <= tolerance) return;
+  ++failures;
+  std::printf("FAIL %s %s: error %.3g, %s\n", sizeof(T) == 4 ? "float32" : "float64", what, worst,
+              describe(t).c_str());
+}
+
+template <class T>
+void checkPlain(const Case& t, const Values& x, const Values& w, const Values& bias, const Values& dy) {
+  const auto want = reference::run(t, false, x, w, {}, bias, dy);
+  const std::vector<int64_t> xs{t.n, t.h, t.w, t.c}, ws{t.o, t.kh, t.kw, t.groupChannels()},
+      ys{t.n, t.oh(), t.ow(), t.o};
+  const Array<T> X(xs, &x), W(ws, &w), DY(ys, &dy), Y(ys), DX(xs), DW(ws), DB({t.o});
+  const Array<T> B({t.o}, bias.empty() ? nullptr : &bias);
+  ops.conv2d(t.p, X, W, bias.empty() ? Tensor{} : B.tensor, Y);
+  compare("y", t, Y.values, want.y);
+  ops.conv2dDataGradient(t.p, DY, W, DX);
+  compare("dx", t, DX.values, want.dx);
+  ops.conv2dWeightGradient(t.p, X, DY, DW, DB);
+  compare("dw", t, DW.values, want.dw);
+  compare("dbias", t, DB.values, want.dbias);
+}
+
+template <class T>
+void checkSphere(const Case& t, const Values& x, const Values& w, const Values& k, const Values& dy) {
+  const auto want = reference::run(t, true, x, w, k, {}, dy);
+  const std::vector<int64_t> xs{t.n, t.h, t.w, t.c}, ws{t.o, t.kh, t.kw, t.groupChannels()},
+      ys{t.n, t.oh(), t.ow(), t.o}, rs{t.n, t.oh(), t.ow(), t.p.groups}, ks{static_cast<int64_t>(k.size())};
+  const Array<T> X(xs, &x), W(ws, &w), DY(ys, &dy), Y(ys), DX(xs), DW(ws), NX(rs), NW({t.o}), H(ys), R(rs), Q({t.o});
+  const Array<T> K(ks, &k), DK(ks);
+  const Tensor kTensor = k.empty() ? Tensor{} : K.tensor, dkTensor = k.empty() ? Tensor{} : DK.tensor;
+  ops.sphereConv2d(t.p, t.a, X, W, kTensor, Y, NX, NW);
+  compare("sphere y", t, Y.values, want.y);
+  compare("nx", t, NX.values, want.nx);
+  compare("nw", t, NW.values, want.nw);
+  // Filters of few elements give c near 1, where the terms of dx cancel and 1 / sqrt(1 - c^2) is steep.
+  const bool ill = sizeof(T) == 4 && t.filterSize() < 6;
+  const double factor = ill ? (t.a.op == AngularOperator::Cosine ? 10 : 500) : 1;
+  ops.sphereConv2dAngularBackward(t.a, Y, DY, kTensor, NX, NW, H, R, Q, dkTensor);
+  ops.sphereConv2dDataGradient(t.p, H, W, X, R, DX);
+  compare("sphere dx", t, DX.values, want.dx, factor);
+  ops.sphereConv2dWeightGradient(t.p, X, H, W, Q, NW, DW);
+  compare("sphere dw", t, DW.values, want.dw, factor);
+  if (!k.empty()) compare("dk", t, DK.values, want.dk);
+}
+
+Case randomCase() {
+  for (;;) {
+    Case t;
+    const int64_t groups = pick(0, 2) ? 1 : pick(2, 4);
+    t.p.groups = static_cast<int32_t>(groups);
+    t.n = pick(1, 3);
+    t.h = pick(1, 11);
+    t.w = pick(1, 11);
+    t.c = groups * (pick(0, 3) ? pick(1, 20) : pick(1, 70));
+    t.o = groups * (pick(0, 3) ? pick(1, 20) : pick(1, 70));
+    t.kh = pick(1, 7);
+    t.kw = pick(1, 7);
+    if (pick(0, 3) == 0) t.kh = t.kw = 1;
+    t.p.strideH = static_cast<int32_t>(pick(1, 3));
+    t.p.strideW = static_cast<int32_t>(pick(1, 3));
+    if (pick(0, 1)) t.p.strideH = t.p.strideW = 1;
+    t.p.dilationH = static_cast<int32_t>(pick(0, 2) ? 1 : pick(2, 3));
+    t.p.dilationW = static_cast<int32_t>(pick(0, 2) ? 1 : pick(2, 3));
+    int32_t* const pads[] = {&t.p.padTop, &t.p.padBottom, &t.p.padLeft, &t.p.padRight};
+    if (t.kh > 1 || pick(0, 1))
+      for (int32_t* pad : pads) *pad = static_cast<int32_t>(pick(0, 3));
+    t.a.op = static_cast<AngularOperator>(pick(0, 2));
+    t.a.k = 0.3;
+    if (t.h + t.p.padTop + t.p.padBottom < t.p.dilationH * (t.kh - 1) + 1) continue;
+    if (t.w + t.p.padLeft + t.p.padRight < t.p.dilationW * (t.kw - 1) + 1) continue;
+    if (t.positions() * t.o * t.filterSize() > 1500000) continue;
+    return t;
+  }
+}
+
+void testRandomShapes(int count) {
+  for (int i = 0; i < count; ++i) {
+    const Case t = randomCase();
+    const Values x = randomValues(t.n * t.h * t.w * t.c, 1), w = randomValues(t.o * t.filterSize(), 0.3);
+    const Values dy = randomValues(t.positions() * t.o, 1);
+    const Values bias = pick(0, 1) ? randomValues(t.o, 1) : Values{};
+    Values k;
+    if (t.a.op == AngularOperator::Sigmoid && pick(0, 1)) {
+      k = Values(pick(0, 1) ? 1 : t.o);
+      for (double& e : k) e = static_cast<double>(0.25f + 0.05f * static_cast<float>(pick(0, 12)));
+    }
+    checkPlain<float>(t, x, w, bias, dy);
+    checkPlain<double>(t, x, w, bias, dy);
+    checkSphere<float>(t, x, w, k, dy);
+    checkSphere<double>(t, x, w, k, dy);
+  }
+}
+
+template <class T>
+void checkFinite(const char* what, double xScale, double wScale, const std::vector<T>& values) {
+  ++checks;
+  for (T v : values)
+    if (!std::isfinite(v)) {
+      ++failures;
+      std::printf("FAIL %s of x * %g, w * %g: not finite\n", what, xScale, wScale);
+      return;
+    }
+}
+
+/// Zero, parallel and antiparallel vectors at magnitudes from 1e-30 to 1e38: everything stays finite, and far
+/// above epsilon the output does not depend on the magnitude.
+template <class T>
+void testExtremes() {
+  for (const double xScale : {0.0, 1e-30, 1e-10, 1.0, 1e10, 1e18, 1e30, 3e37})
+    for (const double wScale : {0.0, 1e-30, 1.0, 1e18, 3e37})
+      for (int op = 0; op < 3; ++op)
+        for (const int64_t kernel : {1, 3}) {
+          Case t;
+          t.h = t.w = 5;
+          t.c = 9;
+          t.o = 6;
+          t.kh = t.kw = kernel;
+          t.p.padTop = t.p.padLeft = static_cast<int32_t>(kernel / 2);
+          t.a.op = static_cast<AngularOperator>(op);
+          Values w = randomValues(t.o * t.filterSize(), 1), x = randomValues(25 * t.c, 1);
+          for (int64_t i = 0; i < t.c; ++i) x[i] = w[i], x[t.c + i] = -w[i], x[2 * t.c + i] = 0;
+          const Values dy = randomValues(t.positions() * t.o, 1), k(t.o, 0.3);
+          const auto want = reference::run(t, true, x, w, k, {}, dy);
+          for (double& e : x) e *= xScale;
+          for (double& e : w) e *= wScale;
+          const std::vector<int64_t> ys{1, t.oh(), t.ow(), t.o}, rs{1, t.oh(), t.ow(), 1}, ws{t.o, kernel, kernel, t.c};
+          const Array<T> X({1, 5, 5, t.c}, &x), W(ws, &w), DY(ys, &dy), K({t.o}, &k), Y(ys), NX(rs), NW({t.o}), H(ys),
+              R(rs), Q({t.o}), DK({t.o}), DX({1, 5, 5, t.c}), DW(ws);
+          ops.sphereConv2d(t.p, t.a, X, W, K, Y, NX, NW);
+          ops.sphereConv2dAngularBackward(t.a, Y, DY, K, NX, NW, H, R, Q, DK);
+          ops.sphereConv2dDataGradient(t.p, H, W, X, R, DX);
+          ops.sphereConv2dWeightGradient(t.p, X, H, W, Q, NW, DW);
+          checkFinite("y", xScale, wScale, Y.values);
+          checkFinite("nx", xScale, wScale, NX.values);
+          checkFinite("dx", xScale, wScale, DX.values);
+          checkFinite("dw", xScale, wScale, DW.values);
+          checkFinite("dk", xScale, wScale, DK.values);
+          if (xScale >= 1e10 && wScale >= 1e18) {
+            // The reference has epsilon; what it changes is within this.
+            double worst = 0;
+            for (size_t i = 0; i < Y.values.size(); ++i)
+              worst = std::max(worst, std::abs(static_cast<double>(Y.values[i]) - want.y[i]));
+            ++checks;
+            if (!(worst < 0.02)) ++failures, std::printf("FAIL y of x * %g, w * %g: off by %g\n", xScale, wScale, worst);
+          }
+        }
+}
+
+/// NaN and infinities in the input: outputs show NaN, gradients do not.
+void testNotFinite() {
+  for (const float bad : {std::nanf(""), INFINITY, -INFINITY}) {
+    Case t;
+    t.h = t.w = 4;
+    t.c = 20;
+    t.o = 5;
+    t.kh = t.kw = 3;
+    t.a.op = AngularOperator::Sigmoid;
+    Values x = randomValues(16 * t.c, 1), w = randomValues(t.o * t.filterSize(), 1), dy = randomValues(4 * t.o, 1);
+    x[7] = static_cast<double>(bad);
+    const Array<float> X({1, 4, 4, t.c}, &x), W({t.o, 3, 3, t.c}, &w), DY({1, 2, 2, t.o}, &dy), Y({1, 2, 2, t.o}),
+        NX({1, 2, 2, 1}), NW({t.o}), H({1, 2, 2, t.o}), R({1, 2, 2, 1}), Q({t.o}), DX({1, 4, 4, t.c}),
+        DW({t.o, 3, 3, t.c});
+    ops.sphereConv2d(t.p, t.a, X, W, Tensor{}, Y, NX, NW);
+    ops.sphereConv2dAngularBackward(t.a, Y, DY, Tensor{}, NX, NW, H, R, Q, Tensor{});
+    ops.sphereConv2dDataGradient(t.p, H, W, X, R, DX);
+    ops.sphereConv2dWeightGradient(t.p, X, H, W, Q, NW, DW);
+    ++checks;
+    if (!std::isnan(Y.values[0]) || !std::isfinite(Y.values[t.o])) ++failures, std::puts("FAIL NaN in outputs");
+    checkFinite("dx", 0, 0, DX.values);
+    checkFinite("dw", 0, 0, DW.values);
+  }
+}
+
+/// Largest error in ULP of f over every `step`-th float32 between low and high and their negatives.
+template <class F>
+void testFunction(const char* name, void (*f)(const float*, float*, int64_t), F exact, float low, float high,
+                  double allowed, bool second = false) {
+  uint32_t first = 0, last = 0;
+  std::memcpy(&first, &low, 4);
+  std::memcpy(&last, &high, 4);
+  constexpr uint32_t kStep = 61;
+  std::vector<float> x, y;
+  double worst = 0, at = 0;
+  const auto flush = [&] {
+    y.resize(2 * x.size());
+    f(x.data(), y.data(), static_cast<int64_t>(x.size()));
+    for (size_t i = 0; i < x.size(); ++i) {
+      const double want = exact(static_cast<double>(x[i]));
+      const double got = static_cast<double>(y[second ? x.size() + i : i]);
+      int exponent = 0;
+      std::frexp(want, &exponent);
+      const double error = std::abs(got - want) / std::ldexp(1.0, std::max(exponent - 24, -149));
+      if (!(error <= worst)) worst = error, at = static_cast<double>(x[i]);
+    }
+    x.clear();
+  };
+  for (uint64_t bits = first; bits <= last; bits += kStep) {
+    const uint32_t b = static_cast<uint32_t>(bits);
+    float v = 0;
+    std::memcpy(&v, &b, 4);
+    x.push_back(v);
+    if (!second && low == 0) x.push_back(-v);
+    if (x.size() >= 4096) flush();
+  }
+  flush();
+  ++checks;
+  std::printf("%-6s %.2f ULP at %.9g\n", name, worst, at);
+  if (!(worst <= allowed)) ++failures, std::printf("FAIL %s: more than %.2f ULP\n", name, allowed);
+}
+
+void testFunctions() {
+  const auto& set = *cpu::simd::kernels().single;
+  const float halfPi = 1.57079637f;
+  testFunction("asin", set.asin, [](double x) { return std::asin(x); }, 0.f, 1.f, 3);
+  testFunction("tanh", set.tanh, [](double x) { return std::tanh(x); }, 0.f, 100.f, 3.5);
+  testFunction("atanh", set.atanh, [](double x) { return std::atanh(x); }, 0.f, 0.99999994f, 4);
+  testFunction("sin", set.sinCos, [](double x) { return std::sin(x); }, 1e-30f, halfPi, 2);
+  testFunction("cos", set.sinCos, [](double x) { return std::cos(x); }, 1e-30f, 1.5f, 3, true);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    std::printf("path: %s\n", cpu::simd::simdPath());
+    if (argc > 1 && !std::strcmp(argv[1], "--bench")) return runBench(ops);
+    testFunctions();
+    testRandomShapes(argc > 1 ? std::stoi(argv[1]) : 300);
+    testExtremes<float>();
+    testExtremes<double>();
+    testNotFinite();
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return 1;
+  }
+  std::printf("%d checks, %d failed\n", checks, failures);
+  return failures ? 1 : 0;
+}

@@ -1,0 +1,242 @@
+// Softmax cross-entropy and GA-Softmax against loops over float64, differences and limits known in closed
+// form.
+#pragma once
+
+#include "check.h"
+
+namespace spherenet::test {
+
+inline Array randomLabels(int64_t batch, int64_t classes) {
+  return Array::filled(DType::Int32, dims({batch}),
+                       [=](int64_t) { return static_cast<double>(randomInteger(0, classes - 1)); });
+}
+
+/// log sum exp of a row.
+inline double logSum(const std::vector<double>& logits) {
+  double top = -kInfinity, sum = 0;
+  for (double v : logits) top = std::max(top, v);
+  for (double v : logits) sum += std::exp(v - top);
+  return top + std::log(sum);
+}
+
+inline void checkCrossEntropy(Ops& ops) {
+  for (const Dims& shape : {dims({1, 1}), dims({3, 2}), dims({17, 10}), dims({300, 101}), dims({4, 5003})}) {
+    for (DType dtype : kFloats) {
+      for (double smoothing : {0.0, 0.1, 1.0}) {
+        const int64_t batch = shape[0], classes = shape[1];
+        Array logits = Array::random(dtype, shape, -9, 9);
+        const Array labels = randomLabels(batch, classes);
+        Array loss(dtype, dims({})), probabilities(dtype, shape), dlogits(dtype, shape);
+        const Array dloss = Array::filled(dtype, dims({}), [](int64_t) { return 1.75; });
+        double want = 0;
+        std::vector<double> softmax, gradient;
+        for (int64_t i = 0; i < batch; ++i) {
+          std::vector<double> row;
+          for (int64_t j = 0; j < classes; ++j) row.push_back(logits[i * classes + j]);
+          const double total = logSum(row), n = static_cast<double>(batch);
+          for (int64_t j = 0; j < classes; ++j) {
+            const double q = (j == labels[i] ? 1 - smoothing : 0) + smoothing / static_cast<double>(classes);
+            const double p = std::exp(row[static_cast<size_t>(j)] - total);
+            want -= q * (row[static_cast<size_t>(j)] - total) / n;
+            softmax.push_back(p);
+            gradient.push_back(1.75 / n * (p - q));
+          }
+        }
+        ops.softmaxCrossEntropy(smoothing, logits, labels, loss, probabilities);
+        expectNear("softmaxCrossEntropy", loss, {want}, tolerance(dtype));
+        expectNear("softmaxCrossEntropy probabilities", probabilities, softmax, tolerance(dtype));
+        ops.softmaxCrossEntropyBackward(smoothing, probabilities, labels, dloss, dlogits);
+        expectNear("softmaxCrossEntropy gradient", dlogits, gradient, tolerance(dtype));
+        if (dtype == DType::Float64 && logits.size() < 200) {
+          Array dummy(dtype, shape);
+          expectGradient("softmaxCrossEntropy", logits, dlogits, [&] {
+            ops.softmaxCrossEntropy(smoothing, logits, labels, loss, dummy);
+            return 1.75 * loss[0];
+          });
+        }
+      }
+    }
+  }
+  Array huge(DType::Float32, dims({2, 3})), probabilities(DType::Float32, huge.shape());
+  const double values[] = {3e38, -3e38, 0, -1e5, -1e5, 1e5};
+  for (int i = 0; i < 6; ++i) huge.set(i, values[i]);
+  Array labels(DType::Int32, dims({2})), loss(DType::Float32, dims({}));
+  labels.set(0, 0);
+  labels.set(1, 2);
+  ops.softmaxCrossEntropy(0, huge, labels, loss, probabilities);
+  expectNear("softmaxCrossEntropy of huge logits", loss, {0}, 1e-6);
+  expectNear("softmaxCrossEntropy of huge logits", probabilities, {1, 0, 0, 0, 0, 1}, 1e-6);
+}
+
+inline double angularReference(const AngularParams& a, double c) {
+  const double pi = std::acos(-1.0), angle = std::asin(c);
+  if (a.op == AngularOperator::Cosine) return c;
+  if (a.op == AngularOperator::Linear) return 2 / pi * angle;
+  return std::tanh(angle / (2 * a.k)) / std::tanh(pi / (4 * a.k));
+}
+
+inline double marginReference(const AngularParams& a, double m, double c) {
+  const double pi = std::acos(-1.0), theta = std::acos(c);
+  if (a.op == AngularOperator::Cosine) {
+    double j = 0;
+    while (j + 1 < m && theta > (j + 1) * pi / m) ++j;
+    return std::pow(-1, j) * std::cos(m * theta) - 2 * j;
+  }
+  if (a.op == AngularOperator::Linear) return 1 - 2 * m * theta / pi;
+  return std::tanh((pi / 2 - m * theta) / (2 * a.k)) / std::tanh(pi / (4 * a.k));
+}
+
+struct AngularCase {
+  AngularParams a;
+  double margin;
+  Array cosines, norms, labels, loss, probabilities, dloss, dcosines, dnorms;
+
+  AngularCase(const AngularParams& params, double m, DType dtype, int64_t batch, int64_t classes)
+      : a(params),
+        margin(m),
+        cosines(Array::random(dtype, dims({batch, classes}), -0.98, 0.98)),
+        norms(Array::random(dtype, dims({batch}), 0.01, 6)),
+        labels(randomLabels(batch, classes)),
+        loss(dtype, dims({})),
+        probabilities(dtype, cosines.shape()),
+        dloss(Array::filled(dtype, dims({}), [](int64_t) { return 1.25; })),
+        dcosines(dtype, cosines.shape()),
+        dnorms(dtype, norms.shape()) {}
+
+  void forward(Ops& ops) { ops.angularSoftmax(a, margin, cosines, norms, labels, loss, probabilities); }
+  void backward(Ops& ops) {
+    ops.angularSoftmaxBackward(a, margin, cosines, norms, labels, probabilities, dloss, dcosines, dnorms);
+  }
+};
+
+constexpr AngularParams kAngularCases[] = {{.op = AngularOperator::Cosine},
+                                           {.op = AngularOperator::Linear},
+                                           {.op = AngularOperator::Sigmoid, .k = 0.1},
+                                           {.op = AngularOperator::Sigmoid, .k = 0.5},
+                                           {.op = AngularOperator::Sigmoid, .k = 3}};
+
+inline void checkAngularSoftmax(Ops& ops) {
+  for (const AngularParams& a : kAngularCases) {
+    for (double m : {1.0, 1.5, 2.0, 3.0, 4.0, 4.7}) {
+      for (DType dtype : kFloats) {
+        for (const auto& [batch, classes] : {std::pair{1, 1}, {9, 4}, {70, 33}}) {
+          AngularCase t(a, m, dtype, batch, classes);
+          double want = 0;
+          std::vector<double> softmax;
+          for (int64_t i = 0; i < batch; ++i) {
+            std::vector<double> row;
+            for (int64_t j = 0; j < classes; ++j) {
+              const double c = t.cosines[i * classes + j];
+              row.push_back(t.norms[i] *
+                            (j == t.labels[i] ? marginReference(a, m, c) : angularReference(a, c)));
+            }
+            const double total = logSum(row);
+            want += (total - row[static_cast<size_t>(t.labels[i])]) / batch;
+            for (double v : row) softmax.push_back(std::exp(v - total));
+          }
+          t.forward(ops);
+          expectNear("angularSoftmax", t.loss, {want}, tolerance(dtype, 3e-6));
+          expectNear("angularSoftmax probabilities", t.probabilities, softmax, tolerance(dtype, 3e-6));
+          t.backward(ops);
+          if (dtype == DType::Float32) {
+            // The same in float64, which is checked by differences.
+            AngularCase exact = t;
+            for (Array AngularCase::*member :
+                 {&AngularCase::cosines, &AngularCase::norms, &AngularCase::loss, &AngularCase::probabilities,
+                  &AngularCase::dloss, &AngularCase::dcosines, &AngularCase::dnorms}) {
+              const Array& single = t.*member;
+              exact.*member =
+                  Array::filled(DType::Float64, single.shape(), [&](int64_t i) { return single[i]; });
+            }
+            exact.forward(ops);
+            exact.backward(ops);
+            std::vector<double> dc, dn;
+            for (int64_t i = 0; i < exact.dcosines.size(); ++i) dc.push_back(exact.dcosines[i]);
+            for (int64_t i = 0; i < exact.dnorms.size(); ++i) dn.push_back(exact.dnorms[i]);
+            expectNear("angularSoftmax dcosines", t.dcosines, dc, 1e-5);
+            expectNear("angularSoftmax dnorms", t.dnorms, dn, 1e-5);
+          } else if (classes < 10) {
+            const Array dcosines = t.dcosines, dnorms = t.dnorms;
+            const auto loss = [&] {
+              t.forward(ops);
+              return 1.25 * t.loss[0];
+            };
+            expectGradient("angularSoftmax dcosines", t.cosines, dcosines, loss, 1e-5, 1e-6);
+            expectGradient("angularSoftmax dnorms", t.norms, dnorms, loss, 1e-6);
+          }
+        }
+      }
+    }
+  }
+}
+
+/// dpsi/dc by way of two classes with equal logits but for the target's: dcosines = (p - 1) norm psi'.
+inline double slopeOf(Ops& ops, AngularCase& t, double cosine) {
+  t.cosines.set(0, cosine);
+  t.cosines.set(1, 0);
+  t.norms.set(0, 1);
+  t.labels.set(0, 0);
+  t.dloss.set(0, 1);
+  t.forward(ops);
+  t.backward(ops);
+  return t.dcosines[0] / (t.probabilities[0] - 1);
+}
+
+inline void checkAngularLimits(Ops& ops) {
+  const double nearOne[] = {1, 1 - 1e-15, 1 - 1e-12, 1 - 1e-9, 1 - 1e-6, 0.999, 0.5, 1e-9, 0};
+  for (double m : {1.0, 2.0, 3.0, 4.0}) {
+    AngularCase t({.op = AngularOperator::Cosine}, m, DType::Float64, 1, 2);
+    for (double magnitude : nearOne) {
+      for (double c : {magnitude, -magnitude}) {
+        // sin(m theta) / sin(theta) is the Chebyshev polynomial U of degree m - 1 in c.
+        double before = 0, u = 1;
+        for (int i = 1; i < m; ++i) before = std::exchange(u, 2 * c * u - before);
+        double j = 0;
+        while (j + 1 < m && std::acos(c) > (j + 1) * std::acos(-1.0) / m) ++j;
+        const double want = std::pow(-1, j) * m * u;
+        char what[96];
+        std::snprintf(what, sizeof what, "slope of psi for m = %g at c = %.17g", m, c);
+        const double got = slopeOf(ops, t, c);
+        expect(std::abs(got - want) < 1e-7 * (1 + std::abs(want)), what + (" is " + std::to_string(got)));
+      }
+    }
+  }
+  // psi falls monotonically with theta, without jumps, for any margin.
+  for (double m : {1.0, 1.5, 2.0, 2.5, 4.0}) {
+    AngularCase t({.op = AngularOperator::Cosine}, m, DType::Float64, 1, 2);
+    double previous = kInfinity;
+    bool monotonic = true, continuous = true;
+    for (int i = 0; i <= 4000; ++i) {
+      t.cosines.set(0, std::cos(i * std::acos(-1.0) / 4000));
+      t.cosines.set(1, 0);
+      t.norms.set(0, 1);
+      t.labels.set(0, 0);
+      t.forward(ops);
+      const double psi = std::log(t.probabilities[0] / t.probabilities[1]);
+      monotonic = monotonic && psi <= previous + 1e-9;
+      continuous = continuous && (i == 0 || previous - psi < 0.01);
+      previous = psi;
+    }
+    expect(monotonic && continuous, "psi is monotonic and continuous");
+  }
+  for (const AngularParams& a : kAngularCases) {
+    for (double m : {1.0, 1.5, 2.0, 4.0}) {
+      for (DType dtype : kFloats) {
+        const double cosines[] = {1, -1, 0, 1 - 1e-7, -1 + 1e-7, 1.0000002, -1.0000002, 1e-30};
+        for (double norm : {1e-30, 1.0, 1e4, 3e38}) {
+          AngularCase t(a, m, dtype, 8, 8);
+          for (int64_t i = 0; i < 64; ++i) t.cosines.set(i, cosines[i % 8]);
+          for (int64_t i = 0; i < 8; ++i) t.norms.set(i, norm), t.labels.set(i, static_cast<double>(i));
+          t.forward(ops);
+          t.backward(ops);
+          expectFinite("angularSoftmax loss", t.loss);
+          expectFinite("angularSoftmax probabilities", t.probabilities);
+          expectFinite("angularSoftmax dcosines", t.dcosines);
+          expectFinite("angularSoftmax dnorms", t.dnorms);
+        }
+      }
+    }
+  }
+}
+
+}  // namespace spherenet::test

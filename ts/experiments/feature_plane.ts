@@ -1,0 +1,95 @@
+import { Generator } from '../core/random';
+import { loader } from '../data';
+import type { TrainTest } from '../data';
+import { Classifier } from '../models';
+import * as nn from '../nn';
+import * as optim from '../optim';
+import { evaluate, Trainer } from '../train';
+import { readRows } from './readout';
+import type { FeaturePlane } from './results';
+
+/** Channels of the three convolutions of both networks. */
+const WIDTHS = [16, 32, 64] as const;
+/** Length that cosines are stretched to, because a softmax of numbers in [−1, 1] is never sure of anything. */
+const RADIUS = 16;
+
+export interface FeaturePlaneOptions {
+  epochs: number;
+  batchSize: number;
+  seed: number;
+  /** Shows the training. */
+  progress: boolean;
+  signal?: AbortSignal | undefined;
+}
+
+/**
+ * Trains a classifier whose features are two numbers and reads them for all test images.
+ *
+ * The `plain` network is convolutions, a linear layer and softmax without a bias. The `sphere` one has SphereConv in
+ * their place, two stretched cosines as features, and W-Softmax.
+ */
+export async function featurePlane(
+  kind: 'plain' | 'sphere',
+  { train, test }: TrainTest,
+  { epochs, batchSize, seed, progress, signal }: FeaturePlaneOptions,
+): Promise<FeaturePlane> {
+  const model = (kind === 'plain' ? plainNet : sphereNet)(train.shape, train.classes.length, seed);
+  const batches = loader(train, { batchSize, shuffle: true, seed });
+  const optimizer = new optim.Adam(model.parameters(), { lr: 3e-3 });
+  const factor = optim.warmup(20, optim.cosine({ total: epochs * batches.length }));
+  const schedule = new optim.Schedule(optimizer, factor);
+  try {
+    await new Trainer({ model, optimizer, schedule, train: batches, epochs, progress, signal }).run();
+    signal?.throwIfAborted();
+    const tests = loader(test, { batchSize: 250 });
+    const { accuracy } = await evaluate(model, tests, { signal });
+    const rows = await readRows(model, tests, (images) => model.embed(images), signal);
+    const round = (value: number): number => Number(value.toPrecision(4));
+    return {
+      title: kind === 'plain' ? 'Plain CNN, softmax' : 'SphereNet, W-Softmax',
+      accuracy,
+      x: rows.filter((_, i) => i % 2 === 0).map(round),
+      y: rows.filter((_, i) => i % 2 === 1).map(round),
+      labels: [...test.labels],
+    };
+  } finally {
+    optimizer.dispose();
+    model.dispose();
+  }
+}
+
+type ImageShape = readonly [number, number, number];
+
+function plainNet(shape: ImageShape, classes: number, seed: number): Classifier {
+  const generator = new Generator(seed);
+  const body = blocks(shape, (from, to) => new nn.Conv2d(from, to, 3, { padding: 1, bias: false, generator }));
+  const features = new nn.Linear(flatSize(shape), 2, { bias: false, generator });
+  const head = new nn.SoftmaxHead(2, classes, { bias: false, generator });
+  return new Classifier(new nn.Sequential(...body, features), head);
+}
+
+function sphereNet(shape: ImageShape, classes: number, seed: number): Classifier {
+  const generator = new Generator(seed);
+  const body = blocks(shape, (from, to) => new nn.SphereConv2d(from, to, 3, { padding: 1, generator }));
+  const cosines = new nn.SphereLinear(flatSize(shape), 2, { generator });
+  const stretch = new nn.SphereNorm(2, { beta: RADIUS, learnable: false });
+  return new Classifier(
+    new nn.Sequential(...body, cosines, stretch),
+    new nn.AngularHead(2, classes, { generator }),
+  );
+}
+
+function blocks(shape: ImageShape, conv: (from: number, to: number) => nn.Module): nn.Module[] {
+  let channels = shape[2];
+  const layers = WIDTHS.flatMap((width) => {
+    const block = [conv(channels, width), new nn.BatchNorm2d(width), new nn.ReLU(), new nn.MaxPool2d(2)];
+    channels = width;
+    return block;
+  });
+  return [...layers, new nn.Flatten()];
+}
+
+/** Values of an image after three blocks. */
+function flatSize([height, width]: ImageShape): number {
+  return Math.floor(height / 8) * Math.floor(width / 8) * WIDTHS[2];
+}

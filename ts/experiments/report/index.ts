@@ -1,0 +1,2 @@
+export { renderReport } from './page';
+export { writeFiles } from './write';

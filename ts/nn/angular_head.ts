@@ -1,0 +1,81 @@
+import { full, tensor } from '../core/create';
+import { hostArray } from '../core/dtype';
+import { checkInteger, checkNumber } from '../core/errors';
+import type { Tensor } from '../core/tensor';
+import { gaSoftmax } from '../losses';
+import * as ops from '../ops';
+import { checkAngular } from './angular';
+import type { AngularOptions, CheckedAngular } from './angular';
+import { Head } from './head';
+import { heNormal } from './init';
+import type { InitOptions, Initializer } from './init';
+import { parameter } from './parameter';
+
+export interface AngularHeadOptions extends AngularOptions, InitOptions {
+  /** The target's angle counts this many times in the loss, at least 1; 1 by default. */
+  margin?: number | undefined;
+  /** How the weight is made; heNormal by default. */
+  init?: Initializer | undefined;
+}
+
+/**
+ * Classifier by angles, trained with {@link gaSoftmax}. Margin 1 is W-Softmax; above it the loss asks for an angle to
+ * the own class that is `margin` times smaller than to the others: operator `cosine` is then A-Softmax (SphereFace),
+ * `linear` the paper's GA-Softmax.
+ *
+ * ```ts
+ * const head = new nn.AngularHead(256, 10, { operator: 'linear', margin: 4 });
+ * ```
+ *
+ * Features are `[N, features]`, the weight is `[classes, features]`.
+ */
+export class AngularHead extends Head {
+  /** One direction per class; role `sphereKernel`. */
+  readonly weight: Tensor;
+  readonly features: number;
+  readonly classes: number;
+  readonly margin: number;
+  private readonly angular: CheckedAngular;
+
+  /** @throws SphereNetError naming the argument that is out of range */
+  constructor(features: number, classes: number, options: AngularHeadOptions = {}) {
+    super();
+    const { margin = 1, dtype = 'float32', generator, init = heNormal } = options;
+    checkInteger('AngularHead', 'features', features, 1);
+    checkInteger('AngularHead', 'classes', classes, 2);
+    checkNumber('AngularHead', 'margin', margin, 'a number of at least 1', (value) => value >= 1);
+    this.features = features;
+    this.classes = classes;
+    this.margin = margin;
+    this.angular = checkAngular('AngularHead', options);
+    this.weight = parameter(init([classes, features], { dtype, generator }), 'sphereKernel');
+  }
+
+  /** ‖x‖ g(θ) without the margin, which is for training only. */
+  logits(features: Tensor): Tensor {
+    const angles = ops.sphereLinear(features, this.weight, this.angular);
+    return ops.mul(angles, lengths(features, this.angular.epsilon));
+  }
+
+  loss(features: Tensor, labels: Tensor): Tensor {
+    return gaSoftmax(features, this.weight, labels, { ...this.angular, margin: this.margin });
+  }
+}
+
+/**
+ * √(Σx² + ε) of each row, `[N, 1]`. With √ε appended to x, the cosine between x and that last axis is √ε over the
+ * length that is wanted, and the square of the length is known.
+ */
+function lengths(x: Tensor, epsilon: number): Tensor {
+  const [n, d] = x.shape as [number, number];
+  const { dtype, device } = x;
+  const root = Math.sqrt(epsilon);
+  const lastAxis = hostArray(dtype, d + 1);
+  lastAxis[d] = 1;
+  const extended = ops.concat([x, full([n, 1], root, { dtype, device })], 1);
+  const cosine = ops.sphereLinear(extended, tensor(lastAxis, { shape: [1, d + 1], device }), {
+    epsilon: 1e-30,
+  });
+  const squared = ops.sum(ops.square(x), { axes: [1], keepDims: true });
+  return ops.mul(ops.scale(squared, 1 / root, root), cosine);
+}

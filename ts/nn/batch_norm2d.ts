@@ -1,0 +1,63 @@
+import { ones, zeros } from '../core/create';
+import type { FloatDType } from '../core/dtype';
+import { checkInteger, checkNumber } from '../core/errors';
+import type { Tensor } from '../core/tensor';
+import * as ops from '../ops';
+import { Module } from './module';
+import { buffer, parameter } from './parameter';
+
+export interface BatchNorm2dOptions {
+  /** How far the running statistics move towards those of a batch, in [0, 1]; 0.1 by default (PyTorch's). */
+  momentum?: number | undefined;
+  /** Added to the variance; 1e-5 by default. */
+  epsilon?: number | undefined;
+  /** Default 'float32'. */
+  dtype?: FloatDType | undefined;
+}
+
+/**
+ * Batch normalisation (Ioffe & Szegedy 2015) per channel: gamma · (x − mean) / sqrt(variance + epsilon) + beta.
+ * In training with the statistics of the batch, which also move the running ones; in inference with those.
+ *
+ * Input and output `[N, H, W, channels]` or `[N, channels]`; gamma, beta, runningMean and runningVariance are
+ * `[channels]`. Role of gamma and beta: `norm`.
+ */
+export class BatchNorm2d extends Module {
+  readonly gamma: Tensor;
+  readonly beta: Tensor;
+  readonly runningMean: Tensor;
+  readonly runningVariance: Tensor;
+  readonly channels: number;
+  readonly momentum: number;
+  readonly epsilon: number;
+
+  /** @throws SphereNetError naming the argument that is out of range */
+  constructor(channels: number, options: BatchNorm2dOptions = {}) {
+    super();
+    const { momentum = 0.1, epsilon = 1e-5, dtype = 'float32' } = options;
+    checkInteger('BatchNorm2d', 'channels', channels, 1);
+    checkNumber(
+      'BatchNorm2d',
+      'momentum',
+      momentum,
+      'a number from 0 to 1',
+      (value) => value >= 0 && value <= 1,
+    );
+    checkNumber('BatchNorm2d', 'epsilon', epsilon, 'a number above 0', (value) => value > 0);
+    this.channels = channels;
+    this.momentum = momentum;
+    this.epsilon = epsilon;
+    this.gamma = parameter(ones([channels], { dtype }), 'norm');
+    this.beta = parameter(zeros([channels], { dtype }), 'norm');
+    this.runningMean = buffer(zeros([channels], { dtype }));
+    this.runningVariance = buffer(ones([channels], { dtype }));
+  }
+
+  forward(input: Tensor): Tensor {
+    return ops.batchNorm(input, this.gamma, this.beta, this.runningMean, this.runningVariance, {
+      training: this.training,
+      momentum: this.momentum,
+      epsilon: this.epsilon,
+    });
+  }
+}

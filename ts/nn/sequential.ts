@@ -1,0 +1,45 @@
+import { describe, fail } from '../core/errors';
+import type { Tensor } from '../core/tensor';
+import { Module } from './module';
+
+/**
+ * Layers one after the other. Paths of parameters begin with the place of the layer: `0.weight`.
+ *
+ * ```ts
+ * new nn.Sequential(new nn.SphereConv2d(3, 64, 3), new nn.BatchNorm2d(64), new nn.ReLU());
+ * ```
+ */
+export class Sequential extends Module implements Iterable<Module> {
+  readonly layers: readonly Module[];
+
+  /** @throws SphereNetError where an argument is not a Module */
+  constructor(...layers: Module[]) {
+    super();
+    layers.forEach((layer, i) => {
+      if (!(layer instanceof Module)) fail('Sequential', `layers[${i}]`, 'a Module', describe(layer));
+    });
+    this.layers = layers;
+  }
+
+  /** The layer at a place; negative places count from the end. */
+  at(place: number): Module | undefined {
+    return this.layers.at(place);
+  }
+
+  get length(): number {
+    return this.layers.length;
+  }
+
+  [Symbol.iterator](): Iterator<Module> {
+    return this.layers[Symbol.iterator]();
+  }
+
+  forward(input: Tensor): Tensor {
+    return this.layers.reduce((x, layer) => layer.forward(x), input);
+  }
+
+  protected override members(): Iterable<readonly [string, unknown]> {
+    const { layers, ...others } = this;
+    return [...layers.map((layer, i) => [String(i), layer] as const), ...Object.entries(others)];
+  }
+}

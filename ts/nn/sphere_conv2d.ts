@@ -1,0 +1,70 @@
+import type { Tensor } from '../core/tensor';
+import * as ops from '../ops';
+import type { Pair } from '../ops';
+import { checkAngular, createCurvature, effectiveCurvature } from './angular';
+import type { AngularLayerOptions, CheckedAngular } from './angular';
+import { checkConv } from './geometry';
+import type { CheckedConv, ConvGeometry } from './geometry';
+import { heNormal } from './init';
+import type { InitOptions, Initializer } from './init';
+import { Module } from './module';
+import { parameter } from './parameter';
+
+export interface SphereConv2dOptions extends AngularLayerOptions, ConvGeometry, InitOptions {
+  /** How the weight is made; heNormal by default. */
+  init?: Initializer | undefined;
+}
+
+/**
+ * Hyperspherical convolution (Liu et al., NIPS 2017): the output is g(θ), θ the angle between a kernel
+ * and a patch, so it lies in [−1, 1] whatever the lengths of both. There is no bias.
+ *
+ * ```ts
+ * new nn.SphereConv2d(3, 64, 3, { padding: 1 });                                  // cosine
+ * new nn.SphereConv2d(3, 64, 3, { padding: 1, operator: 'sigmoid', k: 0.3 });
+ * new nn.SphereConv2d(3, 64, 3, { padding: 1, operator: 'sigmoid', k: 'learnable' });
+ * ```
+ *
+ * Input `[N, H, W, inChannels]`, output `[N, OH, OW, outChannels]`, weight
+ * `[outChannels, KH, KW, inChannels / groups]`. Zero padding enters as zeros, in the norm of the patch too.
+ */
+export class SphereConv2d extends Module {
+  /** Role `sphereKernel`: optimisers do not decay it by default. */
+  readonly weight: Tensor;
+  /** Raw learnable curvature, `[outChannels]` or `[1]`, role `curvature`; null where k is fixed. */
+  readonly curvature: Tensor | null;
+  readonly inChannels: number;
+  readonly outChannels: number;
+  private readonly conv: CheckedConv['conv'];
+  private readonly angular: CheckedAngular;
+
+  /**
+   * @param kernel side of the kernel, or `[height, width]`
+   * @throws SphereNetError naming the argument that is out of range
+   */
+  constructor(inChannels: number, outChannels: number, kernel: Pair, options: SphereConv2dOptions = {}) {
+    super();
+    const { conv, weightShape } = checkConv('SphereConv2d', inChannels, outChannels, kernel, options);
+    const { dtype = 'float32', generator, init = heNormal } = options;
+    this.inChannels = inChannels;
+    this.outChannels = outChannels;
+    this.conv = conv;
+    this.angular = checkAngular('SphereConv2d', options);
+    this.weight = parameter(init(weightShape, { dtype, generator }), 'sphereKernel');
+    this.curvature = createCurvature(options, outChannels, dtype);
+  }
+
+  /** The k in effect: the fixed number, |raw| + 0.05 where it is learnt, undefined where the operator has none. */
+  k(): number | Tensor | undefined {
+    return this.curvature === null ? this.angular.k : effectiveCurvature(this.curvature);
+  }
+
+  forward(input: Tensor): Tensor {
+    const k = this.k();
+    return ops.sphereConv2d(input, this.weight, {
+      ...this.conv,
+      ...this.angular,
+      ...(k !== undefined && { k }),
+    });
+  }
+}

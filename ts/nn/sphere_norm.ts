@@ -1,0 +1,69 @@
+import { full } from '../core/create';
+import type { FloatDType } from '../core/dtype';
+import { checkInteger, checkNumber, describe, fail } from '../core/errors';
+import type { Tensor } from '../core/tensor';
+import * as ops from '../ops';
+import { Module } from './module';
+import { parameter } from './parameter';
+import { SphereConv2d } from './sphere_conv2d';
+
+export interface SphereNormOptions {
+  /** The factor β, and where learning starts from; 1 by default. */
+  beta?: number | undefined;
+  /** The shift γ, and where learning starts from; 0 by default. */
+  gamma?: number | undefined;
+  /** One trained β and γ per channel (true, the default), or the given numbers for good. */
+  learnable?: boolean | undefined;
+  /** Dtype of learnable β and γ; by default that of the SphereConv, or 'float32'. */
+  dtype?: FloatDType | undefined;
+}
+
+/**
+ * Rescaling of a SphereConv to any range: y = β · g(θ) + γ per channel (Liu et al., NIPS 2017).
+ *
+ * Mind the letters, which are the paper's: here **β multiplies and γ shifts**, the other way round than in batch
+ * norm. A SphereConv normalises by itself, without statistics of the batch; β and γ give it back the range that
+ * the normalisation takes, so that it can stand in for batch norm or work together with it.
+ *
+ * ```ts
+ * new nn.SphereNorm(new nn.SphereConv2d(3, 64, 3));             // the convolution and its rescaling in one layer
+ * new nn.Sequential(new nn.SphereConv2d(3, 64, 3), new nn.SphereNorm(64, { beta: 2, learnable: false }));
+ * ```
+ *
+ * Input `[..., channels]`, or what the SphereConv takes; output `[..., channels]`. Role of β and γ: `norm`.
+ */
+export class SphereNorm extends Module {
+  /** The convolution that is rescaled; null where the layer was made for a number of channels. */
+  readonly conv: SphereConv2d | null;
+  readonly channels: number;
+  /** Factor: `[channels]` where it is learnable. */
+  readonly beta: Tensor | number;
+  /** Shift: `[channels]` where it is learnable. */
+  readonly gamma: Tensor | number;
+
+  /** @throws SphereNetError naming the argument that is out of range */
+  constructor(target: number | SphereConv2d, options: SphereNormOptions = {}) {
+    super();
+    const conv = target instanceof SphereConv2d ? target : null;
+    const channels = target instanceof SphereConv2d ? target.outChannels : target;
+    const { beta = 1, gamma = 0, learnable = true, dtype = conv?.weight.dtype ?? 'float32' } = options;
+    checkInteger('SphereNorm', 'channels', channels, 1);
+    checkNumber('SphereNorm', 'beta', beta);
+    checkNumber('SphereNorm', 'gamma', gamma);
+    this.conv = conv;
+    this.channels = channels;
+    this.beta = learnable ? parameter(full([channels], beta, { dtype }), 'norm') : beta;
+    this.gamma = learnable ? parameter(full([channels], gamma, { dtype }), 'norm') : gamma;
+  }
+
+  forward(input: Tensor): Tensor {
+    const angular = this.conv === null ? input : this.conv.forward(input);
+    if (angular.shape.at(-1) !== this.channels) {
+      fail('SphereNorm', 'input', `a tensor whose last axis has ${this.channels} channels`, describe(input));
+    }
+    if (typeof this.beta === 'number' && typeof this.gamma === 'number') {
+      return ops.scale(angular, this.beta, this.gamma);
+    }
+    return ops.add(ops.mul(angular, this.beta), this.gamma);
+  }
+}
