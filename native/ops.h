@@ -146,15 +146,18 @@ class Ops {
   // -----------
 
   /// y = g(c). Also writes nx [N,OH,OW,groups] and nw [O] for the gradient. k: optional, [O] or [1].
+  /// c [like y]: optional, float64 only, where the gradient shall not lose what g's saturation hides.
   virtual void sphereConv2d(const Conv2dParams& p, const AngularParams& a, const Tensor& x, const Tensor& w,
-                            const Tensor& k, const Tensor& y, const Tensor& nx, const Tensor& nw) = 0;
-  /// The one pass before the two gradient convolutions. With G = dy * dg/dc, where c is recovered from y:
+                            const Tensor& k, const Tensor& y, const Tensor& nx, const Tensor& nw,
+                            const Tensor& c) = 0;
+  /// The one pass before the two gradient convolutions. With G = dy * dg/dc, where c is recovered from y
+  /// unless the forward pass kept it:
   ///   h [like y] = G / (nx nw)      r [like nx] = sum over the group's filters of G c / nx^2
   ///   q [O] = sum over positions of G c         dk [like k] = sum of dy * dg/dk, where dk is given
-  virtual void sphereConv2dAngularBackward(const AngularParams& a, const Tensor& y, const Tensor& dy,
-                                           const Tensor& k, const Tensor& nx, const Tensor& nw,
-                                           const Tensor& h, const Tensor& r, const Tensor& q,
-                                           const Tensor& dk) = 0;
+  virtual void sphereConv2dAngularBackward(const AngularParams& a, const Tensor& y, const Tensor& c,
+                                           const Tensor& dy, const Tensor& k, const Tensor& nx,
+                                           const Tensor& nw, const Tensor& h, const Tensor& r,
+                                           const Tensor& q, const Tensor& dk) = 0;
   /// dx = transposed conv(h, w) - x * box(r); box sums r over the patches that hold the element.
   virtual void sphereConv2dDataGradient(const Conv2dParams& p, const Tensor& h, const Tensor& w,
                                         const Tensor& x, const Tensor& r, const Tensor& dx) = 0;

@@ -45,10 +45,11 @@ class CpuOps final : public Ops {
   void conv2dWeightGradient(const Conv2dParams& p, const Tensor& x, const Tensor& dy, const Tensor& dw,
                             const Tensor& dbias) override;
   void sphereConv2d(const Conv2dParams& p, const AngularParams& a, const Tensor& x, const Tensor& w,
-                    const Tensor& k, const Tensor& y, const Tensor& nx, const Tensor& nw) override;
-  void sphereConv2dAngularBackward(const AngularParams& a, const Tensor& y, const Tensor& dy, const Tensor& k,
-                                   const Tensor& nx, const Tensor& nw, const Tensor& h, const Tensor& r,
-                                   const Tensor& q, const Tensor& dk) override;
+                    const Tensor& k, const Tensor& y, const Tensor& nx, const Tensor& nw,
+                    const Tensor& c) override;
+  void sphereConv2dAngularBackward(const AngularParams& a, const Tensor& y, const Tensor& c, const Tensor& dy,
+                                   const Tensor& k, const Tensor& nx, const Tensor& nw, const Tensor& h,
+                                   const Tensor& r, const Tensor& q, const Tensor& dk) override;
   void sphereConv2dDataGradient(const Conv2dParams& p, const Tensor& h, const Tensor& w, const Tensor& x,
                                 const Tensor& r, const Tensor& dx) override;
   void sphereConv2dWeightGradient(const Conv2dParams& p, const Tensor& x, const Tensor& h, const Tensor& w,

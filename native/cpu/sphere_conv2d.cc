@@ -4,6 +4,7 @@
 #include <numbers>
 
 #include "cpu_ops.h"
+#include "exact_angles.h"
 #include "implicit_gemm.h"
 
 namespace spherenet::cpu {
@@ -14,7 +15,8 @@ T inverseOf(T norm) {
   return norm > 0 ? 1 / norm : T(0);
 }
 
-/// Filters whose squares leave the range of T are scaled, as packed patches are; inverse norms match the result.
+/// Filters whose squares leave the range of T are scaled, as packed patches are; inverse norms match the
+/// result.
 template <class T>
 struct NormedFilters {
   const T* filters;
@@ -54,14 +56,15 @@ NormedFilters<T> normFilters(const T* filters, int64_t count, int64_t size, doub
 
 /// The constants of every filter, each group padded to whole panels.
 template <class T>
-simd::FilterConstants<T> filterConstants(const AngularParams& a, const Tensor& k, int64_t filters, int64_t groups,
-                                         const T* inverseNorms) {
+simd::FilterConstants<T> filterConstants(const AngularParams& a, const Tensor& k, int64_t filters,
+                                         int64_t groups, const T* inverseNorms) {
   const int64_t groupFilters = filters / groups;
   const int64_t padded = roundUp(groupFilters, simd::kernels().set<T>().panel), total = groups * padded;
   T* const memory = scratch<T>(ScratchSlot::FilterConstants, simd::FilterConstants<T>::kArrays * total);
   std::fill_n(memory, simd::FilterConstants<T>::kArrays * total, T(0));
   const auto array = [&](int64_t index) { return memory + index * total; };
-  const simd::FilterConstants<T> c{array(0), array(1), array(2), array(3), array(4), array(5), array(6), array(7)};
+  const simd::FilterConstants<T> c{array(0), array(1), array(2), array(3),
+                                   array(4), array(5), array(6), array(7)};
   const T* const ks = k.as<T>();
   for (int64_t filter = 0; filter < filters; ++filter) {
     const int64_t at = filter / groupFilters * padded + filter % groupFilters;
@@ -110,8 +113,8 @@ void forward(const Conv2dParams& p, const AngularParams& a, const ConvShape& s, 
     pack.normStride = s.groups;
     pack.epsilon = a.epsilon;
     simd::GemmJob<T> product;
-    product.b =
-        packFilters(normed.filters + firstFilter * normed.stride, s.groupFilters, s.filterSize(), normed.stride);
+    product.b = packFilters(normed.filters + firstFilter * normed.stride, s.groupFilters, s.filterSize(),
+                            normed.stride);
     product.out = y;
     product.epilogue = epilogueOf(a.op);
     product.filters = constants.from(group * padded);
@@ -169,17 +172,25 @@ void angularBackward(const AngularParams& a, const Tensor& y, const T* dy, const
   if (!dk) return;
   const bool shared = dk.size() == 1;
   double all = 0;
-  sumPartials(partial + total, ranges, stride, filters, groupFilters, padded, [&](int64_t filter, double sum) {
-    all += sum;
-    if (!shared) dk.as<T>()[filter] = static_cast<T>(sum);
-  });
+  sumPartials(partial + total, ranges, stride, filters, groupFilters, padded,
+              [&](int64_t filter, double sum) {
+                all += sum;
+                if (!shared) dk.as<T>()[filter] = static_cast<T>(sum);
+              });
   if (shared) dk.as<T>()[0] = static_cast<T>(all);
 }
 
 }  // namespace
 
 void CpuOps::sphereConv2d(const Conv2dParams& p, const AngularParams& a, const Tensor& x, const Tensor& w,
-                          const Tensor& k, const Tensor& y, const Tensor& nx, const Tensor& nw) {
+                          const Tensor& k, const Tensor& y, const Tensor& nx, const Tensor& nw,
+                          const Tensor& c) {
+  if (c) {
+    AngularParams cosine = a;
+    cosine.op = AngularOperator::Cosine;
+    sphereConv2d(p, cosine, x, w, {}, c, nx, nw, {});
+    return exactAngles(a, c, k, y);
+  }
   withFloat(x.dtype, [&](auto zero) {
     using T = decltype(zero);
     forward(p, a, ConvShape(p, x.shape, w.shape, y.shape), x.as<T>(), w.as<T>(), k, y.as<T>(), nx.as<T>(),
@@ -187,17 +198,19 @@ void CpuOps::sphereConv2d(const Conv2dParams& p, const AngularParams& a, const T
   });
 }
 
-void CpuOps::sphereConv2dAngularBackward(const AngularParams& a, const Tensor& y, const Tensor& dy, const Tensor& k,
-                                         const Tensor& nx, const Tensor& nw, const Tensor& h, const Tensor& r,
-                                         const Tensor& q, const Tensor& dk) {
+void CpuOps::sphereConv2dAngularBackward(const AngularParams& a, const Tensor& y, const Tensor& c,
+                                         const Tensor& dy, const Tensor& k, const Tensor& nx,
+                                         const Tensor& nw, const Tensor& h, const Tensor& r, const Tensor& q,
+                                         const Tensor& dk) {
+  if (c) return exactAngularBackward(a, c, dy, k, nx, nw, h, r, q, dk);
   withFloat(y.dtype, [&](auto zero) {
     using T = decltype(zero);
     angularBackward(a, y, dy.as<T>(), k, nx, nw.as<T>(), h.as<T>(), r.as<T>(), q.as<T>(), dk);
   });
 }
 
-void CpuOps::sphereConv2dDataGradient(const Conv2dParams& p, const Tensor& h, const Tensor& w, const Tensor& x,
-                                      const Tensor& r, const Tensor& dx) {
+void CpuOps::sphereConv2dDataGradient(const Conv2dParams& p, const Tensor& h, const Tensor& w,
+                                      const Tensor& x, const Tensor& r, const Tensor& dx) {
   withFloat(dx.dtype, [&](auto zero) {
     using T = decltype(zero);
     dataGradient(p, ConvShape(p, dx.shape, w.shape, h.shape), h.as<T>(), w.as<T>(), x.as<T>(), r.as<T>(),
@@ -205,19 +218,21 @@ void CpuOps::sphereConv2dDataGradient(const Conv2dParams& p, const Tensor& h, co
   });
 }
 
-void CpuOps::sphereConv2dWeightGradient(const Conv2dParams& p, const Tensor& x, const Tensor& h, const Tensor& w,
-                                        const Tensor& q, const Tensor& nw, const Tensor& dw) {
+void CpuOps::sphereConv2dWeightGradient(const Conv2dParams& p, const Tensor& x, const Tensor& h,
+                                        const Tensor& w, const Tensor& q, const Tensor& nw,
+                                        const Tensor& dw) {
   withFloat(x.dtype, [&](auto zero) {
     using T = decltype(zero);
     const ConvShape s(p, x.shape, w.shape, h.shape);
     const T *filters = w.as<T>(), *sums = q.as<T>(), *norms = nw.as<T>();
     T* const gradient = dw.as<T>();
-    weightGradient(p, s, x.as<T>(), h.as<T>(), true, gradient, [&](int64_t filter, int64_t begin, int64_t end) {
-      const T inverse = inverseOf(norms[filter]), factor = sums[filter] * inverse * inverse;
-      const int64_t first = filter * s.filterSize();
-      for (int64_t i = first + begin; i < first + end; ++i)
-        if (filters[i] - filters[i] == 0) gradient[i] -= filters[i] * factor;
-    });
+    weightGradient(p, s, x.as<T>(), h.as<T>(), true, gradient,
+                   [&](int64_t filter, int64_t begin, int64_t end) {
+                     const T inverse = inverseOf(norms[filter]), factor = sums[filter] * inverse * inverse;
+                     const int64_t first = filter * s.filterSize();
+                     for (int64_t i = first + begin; i < first + end; ++i)
+                       if (filters[i] - filters[i] == 0) gradient[i] -= filters[i] * factor;
+                   });
   });
 }
 

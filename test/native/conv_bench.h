@@ -70,9 +70,9 @@ inline int runBench(spherenet::Ops& ops) {
     const double forward = bestTime([&] { ops.conv2d(p, x, w, bias, y); });
     const double data = bestTime([&] { ops.conv2dDataGradient(p, dy, w, dx); });
     const double weight = bestTime([&] { ops.conv2dWeightGradient(p, x, dy, dw, dbias); });
-    const double sForward = bestTime([&] { ops.sphereConv2d(p, a, x, w, Tensor{}, y, nx, nw); });
+    const double sForward = bestTime([&] { ops.sphereConv2d(p, a, x, w, Tensor{}, y, nx, nw, {}); });
     const double sPass =
-        bestTime([&] { ops.sphereConv2dAngularBackward(a, y, dy, Tensor{}, nx, nw, h, r, q, Tensor{}); });
+        bestTime([&] { ops.sphereConv2dAngularBackward(a, y, {}, dy, Tensor{}, nx, nw, h, r, q, Tensor{}); });
     const double sData = bestTime([&] { ops.sphereConv2dDataGradient(p, h, w, x, r, dx); });
     const double sWeight = bestTime([&] { ops.sphereConv2dWeightGradient(p, x, h, w, q, nw, dw); });
     const double plain = forward + data + weight, sphere = sForward + sPass + sData + sWeight;

@@ -102,14 +102,14 @@ void checkSphere(const Case& t, const Values& x, const Values& w, const Values& 
   const Array<T> X(xs, &x), W(ws, &w), DY(ys, &dy), Y(ys), DX(xs), DW(ws), NX(rs), NW({t.o}), H(ys), R(rs), Q({t.o});
   const Array<T> K(ks, &k), DK(ks);
   const Tensor kTensor = k.empty() ? Tensor{} : K.tensor, dkTensor = k.empty() ? Tensor{} : DK.tensor;
-  ops.sphereConv2d(t.p, t.a, X, W, kTensor, Y, NX, NW);
+  ops.sphereConv2d(t.p, t.a, X, W, kTensor, Y, NX, NW, {});
   compare("sphere y", t, Y.values, want.y);
   compare("nx", t, NX.values, want.nx);
   compare("nw", t, NW.values, want.nw);
   // Filters of few elements give c near 1, where the terms of dx cancel and 1 / sqrt(1 - c^2) is steep.
   const bool ill = sizeof(T) == 4 && t.filterSize() < 6;
   const double factor = ill ? (t.a.op == AngularOperator::Cosine ? 10 : 500) : 1;
-  ops.sphereConv2dAngularBackward(t.a, Y, DY, kTensor, NX, NW, H, R, Q, dkTensor);
+  ops.sphereConv2dAngularBackward(t.a, Y, {}, DY, kTensor, NX, NW, H, R, Q, dkTensor);
   ops.sphereConv2dDataGradient(t.p, H, W, X, R, DX);
   compare("sphere dx", t, DX.values, want.dx, factor);
   ops.sphereConv2dWeightGradient(t.p, X, H, W, Q, NW, DW);
@@ -200,8 +200,8 @@ void testExtremes() {
           const std::vector<int64_t> ys{1, t.oh(), t.ow(), t.o}, rs{1, t.oh(), t.ow(), 1}, ws{t.o, kernel, kernel, t.c};
           const Array<T> X({1, 5, 5, t.c}, &x), W(ws, &w), DY(ys, &dy), K({t.o}, &k), Y(ys), NX(rs), NW({t.o}), H(ys),
               R(rs), Q({t.o}), DK({t.o}), DX({1, 5, 5, t.c}), DW(ws);
-          ops.sphereConv2d(t.p, t.a, X, W, K, Y, NX, NW);
-          ops.sphereConv2dAngularBackward(t.a, Y, DY, K, NX, NW, H, R, Q, DK);
+          ops.sphereConv2d(t.p, t.a, X, W, K, Y, NX, NW, {});
+          ops.sphereConv2dAngularBackward(t.a, Y, {}, DY, K, NX, NW, H, R, Q, DK);
           ops.sphereConv2dDataGradient(t.p, H, W, X, R, DX);
           ops.sphereConv2dWeightGradient(t.p, X, H, W, Q, NW, DW);
           checkFinite("y", xScale, wScale, Y.values);
@@ -234,8 +234,8 @@ void testNotFinite() {
     const Array<float> X({1, 4, 4, t.c}, &x), W({t.o, 3, 3, t.c}, &w), DY({1, 2, 2, t.o}, &dy), Y({1, 2, 2, t.o}),
         NX({1, 2, 2, 1}), NW({t.o}), H({1, 2, 2, t.o}), R({1, 2, 2, 1}), Q({t.o}), DX({1, 4, 4, t.c}),
         DW({t.o, 3, 3, t.c});
-    ops.sphereConv2d(t.p, t.a, X, W, Tensor{}, Y, NX, NW);
-    ops.sphereConv2dAngularBackward(t.a, Y, DY, Tensor{}, NX, NW, H, R, Q, Tensor{});
+    ops.sphereConv2d(t.p, t.a, X, W, Tensor{}, Y, NX, NW, {});
+    ops.sphereConv2dAngularBackward(t.a, Y, {}, DY, Tensor{}, NX, NW, H, R, Q, Tensor{});
     ops.sphereConv2dDataGradient(t.p, H, W, X, R, DX);
     ops.sphereConv2dWeightGradient(t.p, X, H, W, Q, NW, DW);
     ++checks;

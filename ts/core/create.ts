@@ -42,7 +42,7 @@ export function tensor(
   } else if (Array.isArray(values)) {
     inferred = nestedShape(values);
     flat = values.flat(Infinity) as number[];
-    if (flat.length !== sizeOf(inferred) || flat.some((value) => typeof value !== 'number')) {
+    if (!isNestedAs(values, inferred)) {
       fail(op, 'values', `numbers nested as ${formatShape(inferred)}, as the first of them is`, 'another nesting');
     }
   } else {
@@ -86,6 +86,13 @@ export function create(op: string, shape: Shape, options: TensorOptions): Tensor
   const result = allocate([...shape], dtype, device);
   if (requiresGrad) result.requiresGrad = true;
   return result;
+}
+
+/** Whether arrays are nested `shape` deep, of these lengths everywhere, with numbers inside. */
+function isNestedAs(values: NestedArray | number, shape: Shape): boolean {
+  if (shape.length === 0) return typeof values === 'number';
+  const [extent, ...rest] = shape;
+  return Array.isArray(values) && values.length === extent && values.every((value) => isNestedAs(value as number, rest));
 }
 
 function nestedShape(values: NestedArray | number): number[] {

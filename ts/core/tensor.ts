@@ -179,7 +179,7 @@ export class Tensor implements Scoped, Disposable {
 
   /** "a float32 tensor [2, 3] on cpu" */
   describe(): string {
-    return `a ${this.dtype} tensor ${formatShape(this.shape)} on ${this.device}`;
+    return `${this.dtype === 'int32' ? 'an' : 'a'} ${this.dtype} tensor ${formatShape(this.shape)} on ${this.device}`;
   }
 
   toString(): string {

@@ -77,7 +77,15 @@ export class Loader implements Iterable<ImageBatch>, AsyncIterable<ImageBatch> {
     this.options = { ...options };
   }
 
-  *[Symbol.iterator](): Iterator<ImageBatch, undefined, undefined> {
+  [Symbol.iterator](): IterableIterator<ImageBatch, void, undefined> {
+    return this.batches();
+  }
+
+  async *[Symbol.asyncIterator](): AsyncIterableIterator<ImageBatch, void, undefined> {
+    yield* this.batches();
+  }
+
+  private *batches(): IterableIterator<ImageBatch, void, undefined> {
     const { batchSize } = this.options;
     const order = this.order(this.epoch++);
     for (let start = 0; start < this.size; start += batchSize) {
@@ -89,12 +97,6 @@ export class Loader implements Iterable<ImageBatch>, AsyncIterable<ImageBatch> {
         batch.labels.dispose();
       }
     }
-    return undefined;
-  }
-
-  async *[Symbol.asyncIterator](): AsyncIterator<ImageBatch, undefined, undefined> {
-    yield* this as Iterable<ImageBatch>;
-    return undefined;
   }
 
   /** The order of the images in epoch `epoch`, which depends on the seed and that number only. */

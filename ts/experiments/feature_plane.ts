@@ -10,8 +10,10 @@ import type { FeaturePlane } from './results';
 
 /** Channels of the three convolutions of both networks. */
 const WIDTHS = [16, 32, 64] as const;
+/** Features before the two, without an activation between. */
+const HIDDEN = +(process.env.HID ?? 16);
 /** Length that cosines are stretched to, because a softmax of numbers in [−1, 1] is never sure of anything. */
-const RADIUS = 16;
+const RADIUS = +(process.env.RAD ?? 16);
 
 export interface FeaturePlaneOptions {
   epochs: number;
@@ -62,19 +64,28 @@ type ImageShape = readonly [number, number, number];
 
 function plainNet(shape: ImageShape, classes: number, seed: number): Classifier {
   const generator = new Generator(seed);
-  const body = blocks(shape, (from, to) => new nn.Conv2d(from, to, 3, { padding: 1, bias: false, generator }));
-  const features = new nn.Linear(flatSize(shape), 2, { bias: false, generator });
-  const head = new nn.SoftmaxHead(2, classes, { bias: false, generator });
-  return new Classifier(new nn.Sequential(...body, features), head);
+  const options = { bias: false, generator };
+  const body = blocks(shape, (from, to) => new nn.Conv2d(from, to, 3, { padding: 1, ...options }));
+  const features = [
+    new nn.Linear(flatSize(shape), HIDDEN, options),
+    ...(process.env.BN ? [new nn.BatchNorm2d(HIDDEN)] : []),
+    new nn.Linear(HIDDEN, 2, options),
+  ];
+  return new Classifier(new nn.Sequential(...body, ...features), new nn.SoftmaxHead(2, classes, options));
 }
 
 function sphereNet(shape: ImageShape, classes: number, seed: number): Classifier {
   const generator = new Generator(seed);
   const body = blocks(shape, (from, to) => new nn.SphereConv2d(from, to, 3, { padding: 1, generator }));
-  const cosines = new nn.SphereLinear(flatSize(shape), 2, { generator });
-  const stretch = new nn.SphereNorm(2, { beta: RADIUS, learnable: false });
+  const features = [
+    new nn.SphereLinear(flatSize(shape), HIDDEN, { generator }),
+    ...(process.env.BN ? [new nn.BatchNorm2d(HIDDEN)] : []),
+    // Cosines to two kernels at right angles: points of a disc.
+    new nn.SphereLinear(HIDDEN, 2, { generator, init: nn.init.orthogonal }),
+    new nn.SphereNorm(2, { beta: RADIUS, learnable: false }),
+  ];
   return new Classifier(
-    new nn.Sequential(...body, cosines, stretch),
+    new nn.Sequential(...body, ...features),
     new nn.AngularHead(2, classes, { generator }),
   );
 }

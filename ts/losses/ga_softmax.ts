@@ -3,7 +3,8 @@ import { run } from '../core/run';
 import { record } from '../core/tape';
 import { allocateLike, viewAs } from '../core/tensor';
 import type { Tensor } from '../core/tensor';
-import { checkLabels, checkTensor } from '../ops/check';
+import { cast } from '../ops';
+import { checkLabels, checkResult, checkTensor } from '../ops/check';
 import { angularParams } from '../ops/sphere_conv2d';
 import type { AngularOperator } from '../ops/sphere_conv2d';
 
@@ -51,14 +52,19 @@ export function gaSoftmax(features: Tensor, weight: Tensor, labels: Tensor, opti
   if (k) fail(op, 'k', 'a number', k.describe());
   const cosine = angularParams(op, { epsilon: angular.epsilon }).params;
 
+  checkLabels(op, labels, features, classes);
+  if (d === 1 && features.dtype === 'float32') {
+    // As in sphereConv2d: one number is parallel to another but for ε, and float32 would lose what is left.
+    return cast(gaSoftmax(cast(features, 'float64'), cast(weight, 'float64'), labels, options), 'float32');
+  }
   const x = viewAs(features, [n, 1, 1, d]);
   const w = viewAs(weight, [classes, 1, 1, d]);
+  checkResult(op, [n, classes]);
   const cosines = allocateLike(features, [n, classes]);
-  checkLabels(op, labels, cosines);
   const nx = allocateLike(features, [n]);
   const nw = allocateLike(features, [classes]);
   const map = [n, 1, 1, classes];
-  run('sphereConv2d', POINTWISE, cosine, x, w, null, viewAs(cosines, map), viewAs(nx, [n, 1, 1, 1]), nw);
+  run('sphereConv2d', POINTWISE, cosine, x, w, null, viewAs(cosines, map), viewAs(nx, [n, 1, 1, 1]), nw, null);
   const loss = allocateLike(features, []);
   const probabilities = allocateLike(cosines);
   run('angularSoftmax', angular, margin, cosines, nx, labels, loss, probabilities);
@@ -72,7 +78,7 @@ export function gaSoftmax(features: Tensor, weight: Tensor, labels: Tensor, opti
     const [h, r, q] = [allocateLike(c), allocateLike(norms), allocateLike(filterNorms)];
     const flat = (tensor: Tensor): Tensor => viewAs(tensor, map);
     const perRow = (tensor: Tensor): Tensor => viewAs(tensor, [n, 1, 1, 1]);
-    run('sphereConv2dAngularBackward', cosine, flat(c), flat(dcosines), null, perRow(norms), filterNorms, flat(h), perRow(r), q, null); // prettier-ignore
+    run('sphereConv2dAngularBackward', cosine, flat(c), null, flat(dcosines), null, perRow(norms), filterNorms, flat(h), perRow(r), q, null); // prettier-ignore
     const dx = needs[0] ? allocateLike(xs) : null;
     const dw = needs[1] ? allocateLike(ws) : null;
     if (dx) {

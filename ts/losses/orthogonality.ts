@@ -3,7 +3,7 @@ import { hostArray } from '../core/dtype';
 import { fail } from '../core/errors';
 import type { Tensor } from '../core/tensor';
 import { linear, reshape, square, sub, sum } from '../ops';
-import { checkTensor } from '../ops/check';
+import { checkResult, checkTensor } from '../ops/check';
 
 /**
  * How far filters are from orthonormal (Deep Hyperspherical Learning, section 2.4): ‖WᵀW − I‖²_F where column i of W is
@@ -15,7 +15,9 @@ import { checkTensor } from '../ops/check';
 export function orthogonality(weight: Tensor): Tensor {
   checkTensor('orthogonality', 'weight', weight);
   if (weight.rank < 2) fail('orthogonality', 'weight', 'of at least 2 axes [O, …]', weight.describe());
-  const rows = reshape(weight, [weight.shape[0] as number, -1]);
+  const filters = weight.shape[0] as number;
+  checkResult('orthogonality', [filters, filters]);
+  const rows = reshape(weight, [filters, -1]);
   return sum(square(sub(linear(rows, rows), identityLike(rows))));
 }
 

@@ -31,12 +31,19 @@ export function sumToShape(dy: Tensor, shape: Shape): Tensor {
   return viewAs(sum, shape);
 }
 
+/** b as a number, of an op whose arguments are named a and b. */
+function checked(op: string, a: Tensor, b: number): number {
+  checkTensor(op, 'a', a);
+  checkNumber(op, 'b', b);
+  return b;
+}
+
 /**
  * a + b with NumPy broadcasting; b may be a number.
  * @throws where shapes do not broadcast or dtypes or devices differ.
  */
 export function add(a: Tensor, b: Tensor | number): Tensor {
-  if (typeof b === 'number') return affine('add', a, 1, b);
+  if (typeof b === 'number') return affine('add', a, 1, checked('add', a, b));
   const y = binary('add', ADD, a, b);
   const [shapeA, shapeB] = [a.shape, b.shape];
   return record('add', y, [a, b], [], (dy, _, needs) => [
@@ -47,7 +54,7 @@ export function add(a: Tensor, b: Tensor | number): Tensor {
 
 /** a − b with NumPy broadcasting; b may be a number. */
 export function sub(a: Tensor, b: Tensor | number): Tensor {
-  if (typeof b === 'number') return affine('sub', a, 1, -b);
+  if (typeof b === 'number') return affine('sub', a, 1, -checked('sub', a, b));
   const y = binary('sub', SUB, a, b);
   const [shapeA, shapeB] = [a.shape, b.shape];
   return record('sub', y, [a, b], [], (dy, _, needs) => [
@@ -58,7 +65,7 @@ export function sub(a: Tensor, b: Tensor | number): Tensor {
 
 /** a · b elementwise with NumPy broadcasting; b may be a number. */
 export function mul(a: Tensor, b: Tensor | number): Tensor {
-  if (typeof b === 'number') return affine('mul', a, b, 0);
+  if (typeof b === 'number') return affine('mul', a, checked('mul', a, b), 0);
   const y = binary('mul', MUL, a, b);
   const [shapeA, shapeB] = [a.shape, b.shape];
   return record('mul', y, [a, b], [a, b], (dy, [x, z], needs) => [
@@ -69,13 +76,13 @@ export function mul(a: Tensor, b: Tensor | number): Tensor {
 
 /** factor · x + shift. */
 export function scale(x: Tensor, factor: number, shift = 0): Tensor {
+  checkTensor('scale', 'x', x);
+  checkNumber('scale', 'factor', factor);
+  checkNumber('scale', 'shift', shift);
   return affine('scale', x, factor, shift);
 }
 
 function affine(op: string, x: Tensor, factor: number, shift: number): Tensor {
-  checkTensor(op, 'x', x);
-  checkNumber(op, 'factor', factor);
-  checkNumber(op, 'shift', shift);
   const y = allocateLike(x);
   run('affine', factor, shift, x, y);
   return record(op, y, [x], [], (dy) => [affine(op, dy, factor, 0)]);

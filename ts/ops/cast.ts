@@ -13,7 +13,7 @@ import { checkTensor } from './check';
  */
 export function cast(x: Tensor, dtype: DType, options: { scale?: number; shift?: number } = {}): Tensor {
   const { scale = 1, shift = 0 } = options;
-  checkTensor('cast', 'x', x, { dtype: x.dtype });
+  checkTensor('cast', 'x', x, { dtype: 'any' });
   checkDType('cast', 'dtype', dtype);
   checkNumber('cast', 'scale', scale);
   checkNumber('cast', 'shift', shift);

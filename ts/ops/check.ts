@@ -8,7 +8,7 @@ import { Tensor } from '../core/tensor';
 /** What a tensor argument has to be. */
 interface Expectation {
   /** Default: float32 or float64. */
-  dtype?: DType;
+  dtype?: DType | 'any';
   /** Its number of axes, with their names for the message: 'NHWC' or ['N', 'D']. */
   axes?: string;
   /** Its shape. */
@@ -27,9 +27,8 @@ export function checkTensor(
   if (!(value instanceof Tensor)) fail(op, argument, 'a tensor', describe(value));
   value.handle; // eslint-disable-line @typescript-eslint/no-unused-expressions -- throws where it was disposed
   const { dtype, axes, shape, like } = expected;
-  if (dtype ? value.dtype !== dtype : !isFloat(value.dtype)) {
-    fail(op, argument, `a ${dtype ?? 'float32 or float64'} tensor`, value.describe());
-  }
+  const fits = dtype === 'any' || (dtype ? value.dtype === dtype : isFloat(value.dtype));
+  if (!fits) fail(op, argument, `a ${dtype ?? 'float32 or float64'} tensor`, value.describe());
   if (axes !== undefined && value.rank !== axes.length) {
     fail(op, argument, `of ${axes.length} axes [${[...axes].join(', ')}]`, value.describe());
   }
@@ -55,9 +54,13 @@ export function checkResult(op: string, shape: Shape): void {
  * Checks int32 labels [N] against a number of classes, before any kernel reads them. Labels that came from the host
  * are checked by their known range; others are read back once.
  */
-export function checkLabels(op: string, labels: unknown, rows: Tensor): asserts labels is Tensor {
-  const [batch, classes] = rows.shape as [number, number];
-  checkTensor(op, 'labels', labels, { dtype: 'int32', shape: [batch], like: rows });
+export function checkLabels(
+  op: string,
+  labels: unknown,
+  rows: Tensor,
+  classes: number,
+): asserts labels is Tensor {
+  checkTensor(op, 'labels', labels, { dtype: 'int32', shape: rows.shape.slice(0, 1), like: rows });
   const { bounds } = labels.handle;
   if (bounds && bounds.low >= 0 && bounds.high < classes) return;
   const values = labels.dataSync();

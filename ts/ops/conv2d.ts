@@ -49,5 +49,6 @@ export function linear(input: Tensor, weight: Tensor, bias: Tensor | null = null
   const o = weight.shape[0] as number;
   checkTensor('linear', 'weight', weight, { shape: [o, d] });
   if (bias) checkTensor('linear', 'bias', bias, { shape: [o], like: input });
+  checkResult('linear', [n, o]);
   return reshape(conv2d(reshape(input, [n, 1, 1, d]), reshape(weight, [o, 1, 1, d]), bias), [n, o]);
 }

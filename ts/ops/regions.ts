@@ -34,7 +34,7 @@ function embed(x: Tensor, begin: Shape, shape: Shape, value: number): Tensor {
  * axes) it shares x's memory.
  */
 export function slice(x: Tensor, begin: Shape, size: Shape): Tensor {
-  checkTensor('slice', 'x', x, { dtype: x.dtype });
+  checkTensor('slice', 'x', x, { dtype: 'any' });
   for (const [argument, list] of [['begin', begin], ['size', size]] as const) { // prettier-ignore
     if (!Array.isArray(list) || list.length !== x.rank) {
       fail('slice', argument, `an array of ${x.rank} numbers`, describe(list));
@@ -50,11 +50,12 @@ export function slice(x: Tensor, begin: Shape, size: Shape): Tensor {
 
 /** x with `[before, after]` elements of `value` (default 0) added along each axis. */
 export function pad(x: Tensor, padding: readonly (readonly [number, number])[], value = 0): Tensor {
-  checkTensor('pad', 'x', x, { dtype: x.dtype });
+  checkTensor('pad', 'x', x, { dtype: 'any' });
   if (!Array.isArray(padding) || padding.length !== x.rank) {
     fail('pad', 'padding', `an array of ${x.rank} pairs [before, after]`, describe(padding));
   }
   padding.forEach((pair, axis) => {
+    if (!Array.isArray(pair)) fail('pad', `padding[${axis}]`, 'a pair [before, after]', describe(pair));
     checkInteger('pad', `padding[${axis}][0]`, pair[0], 0);
     checkInteger('pad', `padding[${axis}][1]`, pair[1], 0);
   });
@@ -73,7 +74,7 @@ export function pad(x: Tensor, padding: readonly (readonly [number, number])[], 
 export function concat(tensors: readonly Tensor[], axis: number): Tensor {
   const first = Array.isArray(tensors) ? (tensors as readonly Tensor[])[0] : undefined;
   if (!first) fail('concat', 'tensors', 'an array of at least one tensor', describe(tensors));
-  checkTensor('concat', 'tensors[0]', first, { dtype: first.dtype });
+  checkTensor('concat', 'tensors[0]', first, { dtype: 'any' });
   const along = checkAxis('concat', 'axis', axis, first.rank);
   let total = 0;
   const starts = tensors.map((tensor, i) => {

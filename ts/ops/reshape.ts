@@ -11,7 +11,7 @@ import { checkTensor } from './check';
  * @throws where the shapes do not have the same number of elements.
  */
 export function reshape(x: Tensor, shape: Shape): Tensor {
-  checkTensor('reshape', 'x', x, { dtype: x.dtype });
+  checkTensor('reshape', 'x', x, { dtype: 'any' });
   if (!Array.isArray(shape)) fail('reshape', 'shape', 'an array of extents', describe(shape));
   const holes = shape.filter((extent) => extent === -1).length;
   const known = shape.reduce((size, extent) => (extent === -1 ? size : size * extent), 1);
@@ -26,7 +26,7 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
 
 /** [N, …] → [N, D]. */
 export function flatten(x: Tensor): Tensor {
-  checkTensor('flatten', 'x', x, { dtype: x.dtype });
+  checkTensor('flatten', 'x', x, { dtype: 'any' });
   if (x.rank < 1) fail('flatten', 'x', 'of at least 1 axis', x.describe());
   return reshape(x, [x.shape[0] as number, -1]);
 }

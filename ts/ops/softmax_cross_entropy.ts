@@ -21,7 +21,7 @@ export function softmaxCrossEntropy(logits: Tensor, labels: Tensor, options: Cro
   const op = 'softmaxCrossEntropy';
   const { labelSmoothing = 0 } = options;
   checkTensor(op, 'logits', logits, { axes: 'NC' });
-  checkLabels(op, labels, logits);
+  checkLabels(op, labels, logits, logits.shape[1] as number);
   checkNumber(op, 'labelSmoothing', labelSmoothing, 'in [0, 1)', (value) => value >= 0 && value < 1);
   const loss = allocateLike(logits, []);
   const probabilities = allocateLike(logits);

@@ -2,6 +2,7 @@ import { checkNumber, checkOneOf, describe, fail } from '../core/errors';
 import { run } from '../core/run';
 import { record } from '../core/tape';
 import { allocateLike, Tensor } from '../core/tensor';
+import { cast } from './cast';
 import { checkResult, checkTensor } from './check';
 import { convGeometry } from './geometry';
 import type { ConvOptions } from './geometry';
@@ -20,6 +21,9 @@ export interface AngularOptions {
   /** Added to sums of squares under the root. Default 1e-4, as the authors' code has it. */
   epsilon?: number;
 }
+
+/** AngularOperator::Cosine of native/ops.h. */
+const COSINE = 0;
 
 /** AngularParams of native/ops.h, and the tensor of curvatures where there is one. */
 export function angularParams(
@@ -51,9 +55,18 @@ export function angularParams(
  * @returns [N,OH,OW,O]
  */
 export function sphereConv2d(input: Tensor, weight: Tensor, options: AngularOptions & ConvOptions = {}): Tensor {
-  const op = 'sphereConv2d';
-  checkTensor(op, 'input', input, { axes: 'NHWC' });
-  checkTensor(op, 'weight', weight, { axes: 'OHWI', like: input });
+  checkTensor('sphereConv2d', 'input', input, { axes: 'NHWC' });
+  checkTensor('sphereConv2d', 'weight', weight, { axes: 'OHWI', like: input });
+  return angularConvolution('sphereConv2d', input, weight, options);
+}
+
+/** {@link sphereConv2d} of checked tensors, on behalf of `op`. */
+function angularConvolution(
+  op: string,
+  input: Tensor,
+  weight: Tensor,
+  options: AngularOptions & ConvOptions,
+): Tensor {
   const { params: angular, k } = angularParams(op, options);
   const { params, output } = convGeometry(op, input.shape, weight.shape, options);
   const [n, oh, ow, filters] = output as [number, number, number, number];
@@ -62,26 +75,43 @@ export function sphereConv2d(input: Tensor, weight: Tensor, options: AngularOpti
     if (k.size !== 1 && k.size !== filters) fail(op, 'k', `of shape [${filters}] or [1]`, k.describe());
   }
   checkResult(op, output);
+  if (input.dtype === 'float32' && weight.size === filters) return inFloat64(input, weight, k, options);
   const y = allocateLike(input, output);
   const nx = allocateLike(input, [n, oh, ow, params.groups]);
   const nw = allocateLike(input, [filters]);
-  run('sphereConv2d', params, angular, input, weight, k, y, nx, nw);
+  // float32 recovers c from y in the backward pass, so that nothing but the map of patch norms is kept besides x, w
+  // and y. float64, made for gradient checks, keeps c: where g saturates, y tells too little.
+  const c = input.dtype === 'float64' && angular.operator !== COSINE ? allocateLike(y) : null;
+  run('sphereConv2d', params, angular, input, weight, k, y, nx, nw, c);
 
   const curvature = k ? [k] : [];
-  // c is recovered from y in the backward pass, so that nothing but the map of patch norms is kept besides x, w and y.
-  return record(op, y, [input, weight, ...curvature], [input, weight, y, nx, nw, ...curvature], (dy, saved, needs) => {
-    const [x, w, output, patchNorms, filterNorms, curvatures = null] = saved as [Tensor, Tensor, Tensor, Tensor, Tensor, Tensor?]; // prettier-ignore
+  const kept = [input, weight, y, nx, nw, ...(c ? [c] : []), ...curvature];
+  const [keptC, learnsK] = [c !== null, k !== null];
+  return record(op, y, [input, weight, ...curvature], kept, (dy, saved, needs) => {
+    const [x, w, output, patchNorms, filterNorms, ...rest] = saved as [Tensor, Tensor, Tensor, Tensor, Tensor, ...Tensor[]]; // prettier-ignore
+    const cosines = keptC ? (rest[0] as Tensor) : null;
+    const curvatures = learnsK ? (rest.at(-1) as Tensor) : null;
     const h = allocateLike(output);
     const r = allocateLike(patchNorms);
     const q = allocateLike(filterNorms);
     const dk = curvatures && needs[2] ? allocateLike(curvatures) : null;
-    run('sphereConv2dAngularBackward', angular, output, dy, curvatures, patchNorms, filterNorms, h, r, q, dk);
+    run('sphereConv2dAngularBackward', angular, output, cosines, dy, curvatures, patchNorms, filterNorms, h, r, q, dk);
     const dx = needs[0] ? allocateLike(x) : null;
     const dw = needs[1] ? allocateLike(w) : null;
     if (dx) run('sphereConv2dDataGradient', params, h, w, x, r, dx);
     if (dw) run('sphereConv2dWeightGradient', params, x, h, w, q, filterNorms, dw);
     return [dx, dw, dk];
   });
+}
+
+/**
+ * A patch of one number is parallel to its kernel but for ε: the gradient is what is left of a difference of nearly
+ * equal numbers, which float32 would lose.
+ */
+function inFloat64(input: Tensor, weight: Tensor, k: Tensor | null, options: AngularOptions & ConvOptions): Tensor {
+  const curvature = k && { k: cast(k, 'float64') };
+  const y = sphereConv2d(cast(input, 'float64'), cast(weight, 'float64'), { ...options, ...curvature });
+  return cast(y, 'float32');
 }
 
 /**
@@ -99,6 +129,7 @@ export function sphereLinear(input: Tensor, weight: Tensor, options: AngularOpti
   const o = weight.shape[0] as number;
   checkTensor('sphereLinear', 'weight', weight, { shape: [o, d] });
   const { operator, k, epsilon } = options;
-  const angular = { ...(operator && { operator }), ...(k !== undefined && { k }), ...(epsilon !== undefined && { epsilon }) };
-  return reshape(sphereConv2d(reshape(input, [n, 1, 1, d]), reshape(weight, [o, 1, 1, d]), angular), [n, o]);
+  const angular = { ...(operator !== undefined && { operator }), ...(k !== undefined && { k }), ...(epsilon !== undefined && { epsilon }) };
+  const rows = reshape(input, [n, 1, 1, d]);
+  return reshape(angularConvolution('sphereLinear', rows, reshape(weight, [o, 1, 1, d]), angular), [n, o]);
 }

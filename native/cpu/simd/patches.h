@@ -6,23 +6,16 @@ namespace spherenet::cpu::simd {
 namespace {
 
 template <class S, bool FiniteOnly>
-SPHERENET_INLINE void copyVector(typename S::T* to, const typename S::T* from) {
-  const auto v = load<S>(from);
-  store<S>(to, FiniteOnly ? finiteOrZero<S>(v) : v);
-}
-
-template <class S, bool FiniteOnly>
 SPHERENET_INLINE void copyRun(typename S::T* to, const typename S::T* from, int64_t count) {
-  int64_t i = 0;
-  for (; i + S::lanes <= count; i += S::lanes) copyVector<S, FiniteOnly>(to + i, from + i);
-  if (i == count) return;
-  if (count >= S::lanes) return copyVector<S, FiniteOnly>(to + count - S::lanes, from + count - S::lanes);
-  for (; i < count; ++i) to[i] = FiniteOnly && !(from[i] - from[i] == 0) ? 0 : from[i];
+  for (int64_t i = 0; i < count; i += S::lanes) {
+    const auto v = loadPart<S>(from + i, count - i);
+    storePart<S>(to + i, FiniteOnly ? finiteOrZero<S>(v) : v, count - i);
+  }
 }
 
 template <class S>
 SPHERENET_INLINE void zeroRun(typename S::T* to, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) to[i] = 0;
+  for (int64_t i = 0; i < count; i += S::lanes) storePart<S>(to + i, typename S::V{}, count - i);
 }
 
 template <class S>
@@ -62,22 +55,53 @@ T scaleDown(T* row, int64_t count) {
   return factor;
 }
 
-/// Norm of the row [x, x + count), which is scaled if it is packed; whether it was or would have to be.
+/// Where the row is read from when its norm is taken.
+template <class T>
+const T* rowAt(const PackJob<T>& job, int64_t row) {
+  if (job.packed) return job.packed + (row - job.rowBegin) * job.packedStride;
+  return job.source + row * job.map->channels + job.map->firstChannel;
+}
+
+/// Length of that: packed rows end in zeros, so that whole vectors can be read.
+template <class T>
+int64_t rowLength(const PackJob<T>& job) {
+  return job.packed ? job.packedStride : job.columnEnd - job.columnBegin;
+}
+
+/// Norm of a row whose squares may leave the range of T; a packed row is scaled.
 template <class S>
-bool normOfRow(const PackJob<typename S::T>& job, int64_t row, const typename S::T* x, typename S::T* packed,
-               int64_t count) {
+void normOfLargeRow(const PackJob<typename S::T>& job, int64_t row) {
   using T = typename S::T;
-  T squares = sumOfSquares<S>(x, count);
-  const bool large = !(squares <= kLargestSquare<T>);
   double factor = 1;
-  if (large && packed) {
-    factor = static_cast<double>(scaleDown(packed, count));
-    squares = sumOfSquares<S>(packed, count);
-  }
+  if (job.packed)
+    factor = static_cast<double>(scaleDown(job.packed + (row - job.rowBegin) * job.packedStride, job.packedStride));
+  const T squares = sumOfSquares<S>(rowAt(job, row), rowLength(job));
   const double scaled = __builtin_sqrt(static_cast<double>(squares) + job.epsilon * factor * factor);
   const double norm = scaled / factor;
   job.norms[(row - job.rowBegin) * job.normStride] = norm > S::max ? S::max : static_cast<T>(norm);
   job.inverseNorms[row - job.rowBegin] = scaled > 0 ? static_cast<T>(1 / scaled) : T(0);
+}
+
+/// Turns sums of squares, which stand in inverseNorms, into norms. Whether a row was large.
+template <class S>
+bool normsOfRows(const PackJob<typename S::T>& job) {
+  using V = typename S::V;
+  using T = typename S::T;
+  const int64_t rows = job.rowEnd - job.rowBegin;
+  const V epsilon = splat<S>(static_cast<T>(job.epsilon));
+  bool large = false;
+  for (int64_t first = 0; first < rows; first += S::lanes) {
+    const int64_t count = rows - first < S::lanes ? rows - first : S::lanes;
+    const V squares = loadPart<S>(job.inverseNorms + first, count);
+    const V norm = S::sqrt(squares + epsilon);
+    storePart<S>(job.inverseNorms + first, select<S>(norm > V{}, 1 / norm, V{}), count);
+    for (int64_t i = 0; i < count; ++i) {
+      job.norms[(first + i) * job.normStride] = norm[i];
+      if (squares[i] <= kLargestSquare<T>) continue;
+      large = true;
+      normOfLargeRow<S>(job, job.rowBegin + first + i);
+    }
+  }
   return large;
 }
 
@@ -118,6 +142,27 @@ struct RowWriter {
   }
 };
 
+/// A whole row of channel runs that are shorter than a vector, as groups of few channels have.
+template <class T>
+void packShortRuns(const PackJob<T>& job, const T* image, Range inH, Range inW, int64_t i, int64_t column, T* to) {
+  const PatchMap& m = *job.map;
+  T* const end = to + job.packedStride;
+  for (int64_t th = 0; th < m.h.taps; ++th) {
+    const bool inside = th >= inH.begin && th < inH.end;
+    const T* line = image + (i * m.h.stride + m.h.first + th * m.h.step) * m.w.source * m.channels;
+    for (int64_t tw = 0; tw < m.w.taps; ++tw, to += m.groupChannels) {
+      if (inside && tw >= inW.begin && tw < inW.end) {
+        const T* from = line + (column + tw * m.w.step) * m.channels;
+        for (int64_t c = 0; c < m.groupChannels; ++c)
+          to[c] = job.finiteOnly && !(from[c] - from[c] == 0) ? T(0) : from[c];
+      } else {
+        for (int64_t c = 0; c < m.groupChannels; ++c) to[c] = 0;
+      }
+    }
+  }
+  while (to < end) *to++ = 0;
+}
+
 template <class S, bool FiniteOnly>
 void packRow(const PackJob<typename S::T>& job, int64_t image, int64_t i, int64_t j, typename S::T* to) {
   using T = typename S::T;
@@ -125,6 +170,11 @@ void packRow(const PackJob<typename S::T>& job, int64_t image, int64_t i, int64_
   const Range inH = tapsInside(m.h, i), inW = tapsInside(m.w, j);
   const bool joined = m.w.step == 1 && m.groupChannels == m.channels;
   const int64_t column = j * m.w.stride + m.w.first;
+  const bool whole = job.columnBegin == 0 && job.columnEnd == m.columns();
+  if (whole && (joined ? m.w.taps : 1) * m.groupChannels < S::lanes) {
+    const T* first = job.source + image * m.h.source * m.w.source * m.channels + m.firstChannel;
+    return packShortRuns(job, first, inH, inW, i, column, to);
+  }
   RowWriter<S, FiniteOnly> row{to, job.columnBegin, job.columnEnd};
   for (int64_t th = 0; th < m.h.taps && row.at < row.end; ++th) {
     if (th < inH.begin || th >= inH.end) {
@@ -165,26 +215,23 @@ bool pack(const PackJob<typename S::T>& job) {
   const PatchMap& m = *job.map;
   int64_t j = job.rowBegin % m.w.grid, i = job.rowBegin / m.w.grid % m.h.grid;
   int64_t image = job.rowBegin / (m.w.grid * m.h.grid);
-  bool scaled = false;
   for (int64_t row = job.rowBegin; row < job.rowEnd; ++row) {
-    const typename S::T* x = job.source + row * m.channels + m.firstChannel;
-    typename S::T* to = nullptr;
     if (job.packed) {
-      x = to = job.packed + (row - job.rowBegin) * job.packedStride;
+      typename S::T* to = job.packed + (row - job.rowBegin) * job.packedStride;
       if (job.finiteOnly) {
         packRow<S, true>(job, image, i, j, to);
       } else {
         packRow<S, false>(job, image, i, j, to);
       }
     }
-    if (job.norms) scaled |= normOfRow<S>(job, row, x, to, job.columnEnd - job.columnBegin);
+    if (job.norms) job.inverseNorms[row - job.rowBegin] = sumOfSquares<S>(rowAt(job, row), rowLength(job));
     if (job.pixelSums) job.pixelSums[row - job.rowBegin] = sumOverTaps(job, image, i, j);
     if (++j == m.w.grid) {
       j = 0;
       if (++i == m.h.grid) i = 0, ++image;
     }
   }
-  return scaled;
+  return job.norms && normsOfRows<S>(job);
 }
 
 }  // namespace

@@ -36,6 +36,33 @@ struct Simd<float> {
 #endif
   }
 
+  /// count < lanes. Memory of the other lanes is not touched.
+  static SPHERENET_INLINE V loadFirst(const float* p, int64_t count) {
+#if SPHERENET_SIMD_BYTES == 64
+    return (V)_mm512_maskz_loadu_ps((__mmask16)((1u << count) - 1), p);
+#elif SPHERENET_SIMD_BYTES == 32
+    return (V)_mm256_maskload_ps(p, (__m256i)firstLanes(count));
+#else
+    return (V){p[0], count > 1 ? p[1] : 0, count > 2 ? p[2] : 0, 0};
+#endif
+  }
+
+  static SPHERENET_INLINE void storeFirst(float* p, V v, int64_t count) {
+#if SPHERENET_SIMD_BYTES == 64
+    _mm512_mask_storeu_ps(p, (__mmask16)((1u << count) - 1), (__m512)v);
+#elif SPHERENET_SIMD_BYTES == 32
+    _mm256_maskstore_ps(p, (__m256i)firstLanes(count), (__m256)v);
+#else
+    for (int i = 0; i < count; ++i) p[i] = v[i];
+#endif
+  }
+
+#if SPHERENET_SIMD_BYTES == 32
+  static SPHERENET_INLINE I firstLanes(int64_t count) {
+    return static_cast<int32_t>(count) - I{} > I{0, 1, 2, 3, 4, 5, 6, 7};
+  }
+#endif
+
   static SPHERENET_INLINE V sqrt(V a) {
 #if SPHERENET_SIMD_BYTES == 64
     return (V)_mm512_maskz_sqrt_ps(0xffff, (__m512)a);
@@ -63,6 +90,16 @@ struct Simd<double> {
 
   static SPHERENET_INLINE V mulAdd(V a, V b, V c) { return a * b + c; }
 
+  static SPHERENET_INLINE V loadFirst(const double* p, int64_t count) {
+    V v{};
+    for (int i = 0; i < count; ++i) v[i] = p[i];
+    return v;
+  }
+
+  static SPHERENET_INLINE void storeFirst(double* p, V v, int64_t count) {
+    for (int i = 0; i < count; ++i) p[i] = v[i];
+  }
+
   static SPHERENET_INLINE V sqrt(V a) {
     for (int i = 0; i < lanes; ++i) a[i] = __builtin_sqrt(a[i]);
     return a;
@@ -84,19 +121,17 @@ SPHERENET_INLINE typename S::V splat(typename S::T value) {
   return value - typename S::V{};
 }
 
-/// The first `count` lanes from memory, zeros in the others.
+/// The first `count` lanes from memory, zeros in the others; count >= 1, and may exceed the lanes.
 template <class S>
 SPHERENET_INLINE typename S::V loadPart(const typename S::T* p, int64_t count) {
   if (count >= S::lanes) return load<S>(p);
-  typename S::V v{};
-  __builtin_memcpy(&v, p, static_cast<size_t>(count) * sizeof(typename S::T));
-  return v;
+  return S::loadFirst(p, count);
 }
 
 template <class S>
 SPHERENET_INLINE void storePart(typename S::T* p, typename S::V v, int64_t count) {
   if (count >= S::lanes) return store<S>(p, v);
-  __builtin_memcpy(p, &v, static_cast<size_t>(count) * sizeof(typename S::T));
+  S::storeFirst(p, v, count);
 }
 
 template <class S>
