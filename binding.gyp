@@ -5,14 +5,15 @@
     'target_name': 'spherenet',
     'sources': ['<!@(node scripts/sources.mjs)'],
     'include_dirs': ['<!(node -p "require(\'node-addon-api\').include_dir")'],
-    'defines': ['NDEBUG', 'NAPI_VERSION=9', 'NAPI_CPP_EXCEPTIONS', 'NODE_ADDON_API_DISABLE_DEPRECATED'],
+    'defines': ['NDEBUG', 'NAPI_VERSION=9', 'NAPI_CPP_EXCEPTIONS', 'NODE_ADDON_API_DISABLE_DEPRECATED', 'NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS'],
     'cflags!': ['-fno-exceptions', '-fno-omit-frame-pointer'],
     'cflags_cc!': ['-fno-exceptions', '-fno-rtti', '-std=gnu++17', '-std=gnu++20'],
-    'cflags_cc': ['-std=c++20', '-O3', '-Wall', '-Wextra', '-ffp-contract=fast',
-                  '-fvisibility=hidden', '-fvisibility-inlines-hidden'],
+    'cflags_cc': ['-std=c++20', '-O3', '-Wall', '-Wextra', '-ffp-contract=fast', '-fno-math-errno',
+                  '-fno-trapping-math', '-fvisibility=hidden', '-fvisibility-inlines-hidden'],
     'conditions': [
       ['OS=="linux"', {
-        'ldflags': ['-static-libstdc++', '-Wl,--exclude-libs,ALL'],
+        # nodelete: the pool's threads outlive the JavaScript environment that loaded the addon.
+        'ldflags': ['-static-libstdc++', '-Wl,--exclude-libs,ALL', '-Wl,-z,nodelete'],
         'libraries': ['-pthread'],
       }],
       ['OS=="mac"', {
@@ -23,7 +24,7 @@
           'GCC_OPTIMIZATION_LEVEL': '3',
           'GCC_SYMBOLS_PRIVATE_EXTERN': 'YES',
           'MACOSX_DEPLOYMENT_TARGET': '12.0',
-          'OTHER_CPLUSPLUSFLAGS': ['-Wall', '-Wextra', '-ffp-contract=fast'],
+          'OTHER_CPLUSPLUSFLAGS': ['-Wall', '-Wextra', '-ffp-contract=fast', '-fno-math-errno', '-fno-trapping-math'],
         },
       }],
     ],

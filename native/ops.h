@@ -42,7 +42,7 @@ struct AngularParams {
 constexpr double kMinSinSquared = 1e-6;
 
 enum class BinaryOp : int32_t { Add = 0, Sub = 1, Mul = 2 };
-enum class UnaryOp : int32_t { Abs = 0, Square = 1 };
+enum class UnaryOp : int32_t { Abs = 0, Square = 1, Sqrt = 2 };
 
 struct SgdParams {
   double lr = 0, momentum = 0, dampening = 0, weightDecay = 0;

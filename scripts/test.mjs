@@ -50,7 +50,6 @@ function runNativeTests() {
   const sources = filesUnder('test/native', (file) => file.endsWith('.cc')).filter(
     (file) => patterns.length === 0 || patterns.some((pattern) => file.includes(pattern)),
   );
-  if (sources.length > 0) mkdirSync(folder, { recursive: true });
   for (const source of sources) {
     console.log(`\n${source}`);
     const program = compiled(source);
@@ -61,7 +60,7 @@ function runNativeTests() {
 }
 
 function runJest() {
-  const report = join(root, 'build/test/jest.json');
+  const report = join(folder, 'jest.json');
   rmSync(report, { force: true });
   const jest = join(root, 'node_modules/jest/bin/jest.js');
   const ok = run(process.execPath, [
@@ -85,6 +84,7 @@ if (process.env.SPHERENET_BINDING === undefined) {
     process.exit(1);
   }
 }
+mkdirSync(folder, { recursive: true });
 const native = process.env.SPHERENET_BINDING === undefined ? runNativeTests() : { passed: 0, failed: 0 };
 const jest = runJest();
 const passed = native.passed + jest.passed;

@@ -26,4 +26,15 @@ export * as nn from './nn';
 export * as optim from './optim';
 export * as models from './models';
 export * as data from './data';
-export { Trainer, evaluate } from './train';
+export { Trainer, TrainingDiverged, evaluate } from './train';
+export type {
+  Batch,
+  BatchSource,
+  ClassificationModel,
+  EpochRecord,
+  Evaluation,
+  Progress,
+  StepRecord,
+  TrainerOptions,
+  TrainingHistory,
+} from './train';

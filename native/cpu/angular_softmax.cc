@@ -21,7 +21,16 @@ T inverseSine(T c) {
 template <class T>
 struct ValueAndSlope {
   T value, slope;  // slope: the derivative with respect to c = cos(theta)
+  T below;         // 1 - value, with the digits that the subtraction would lose near 1 (in float64)
 };
+
+/// 1 - g of the sigmoid at asin(c) = pi/2 - theta, which is sinh(theta / 2k) / (cosh(asin(c) / 2k) sinh(pi /
+/// 4k)), with the exponentials taken out so that nothing overflows.
+double sigmoidBelow(double theta, double k) {
+  const double a = (kPi / 2 - theta) / (2 * k);
+  const double numerator = -2 * std::exp(-2 * std::max(a, 0.0)) * std::expm1(-theta / k);
+  return numerator / ((1 + std::exp(-2 * std::abs(a))) * -std::expm1(-kPi / (2 * k)));
+}
 
 /// g(theta) of the classes that are not the target, evaluated in the tensor's own type.
 template <class T>
@@ -29,6 +38,7 @@ class Angular {
  public:
   explicit Angular(const AngularParams& a)
       : op_(a.op),
+        k_(a.k),
         halfInverseK_(static_cast<T>(1 / (2 * a.k))),
         inverseRange_(static_cast<T>(1 / std::tanh(kPi / (4 * a.k)))) {}
 
@@ -41,16 +51,25 @@ class Angular {
 
   ValueAndSlope<T> valueAndSlope(T cosine) const {
     const T c = std::clamp(cosine, T(-1), T(1));
-    if (op_ == AngularOperator::Cosine) return {c, 1};
+    if (op_ == AngularOperator::Cosine) return {c, 1, 1 - c};
     if (op_ == AngularOperator::Linear) {
-      return {static_cast<T>(2 / kPi) * std::asin(c), static_cast<T>(2 / kPi) * inverseSine(c)};
+      const T g = static_cast<T>(2 / kPi) * std::asin(c);
+      return {g, static_cast<T>(2 / kPi) * inverseSine(c), below(c, g)};
     }
     const T t = std::tanh(std::asin(c) * halfInverseK_);
-    return {t * inverseRange_, (1 - t) * (1 + t) * halfInverseK_ * inverseRange_ * inverseSine(c)};
+    const T g = t * inverseRange_;
+    return {g, (1 - t) * (1 + t) * halfInverseK_ * inverseRange_ * inverseSine(c), below(c, g)};
   }
 
  private:
+  T below(T c, T g) const {
+    if constexpr (sizeof(T) == 4) return 1 - g;
+    const double theta = std::acos(static_cast<double>(c));
+    return static_cast<T>(op_ == AngularOperator::Linear ? 2 / kPi * theta : sigmoidBelow(theta, k_));
+  }
+
   AngularOperator op_;
+  double k_;
   T halfInverseK_, inverseRange_;
 };
 
@@ -64,22 +83,26 @@ class Margin {
     const double theta = std::acos(c);
     if (a_.op == AngularOperator::Cosine) return cosinePieces(c, theta);
     if (a_.op == AngularOperator::Linear) {
-      return {1 - 2 * m_ * theta / kPi, 2 * m_ / kPi * inverseSine(c)};
+      const double below = 2 * m_ * theta / kPi;
+      return {1 - below, 2 * m_ / kPi * inverseSine(c), below};
     }
     const double range = std::tanh(kPi / (4 * a_.k));
     const double t = std::tanh((kPi / 2 - m_ * theta) / (2 * a_.k));
-    return {t / range, m_ * (1 - t) * (1 + t) / (2 * a_.k * range) * inverseSine(c)};
+    const double slope = m_ * (1 - t) * (1 + t) / (2 * a_.k * range) * inverseSine(c);
+    return {t / range, slope, sigmoidBelow(m_ * theta, a_.k)};
   }
 
  private:
   /// (-1)^j cos(m theta) - 2j on [j pi/m, (j+1) pi/m], and (-1)^j m sin(m theta) / sin(theta).
   ValueAndSlope<double> cosinePieces(double c, double theta) const {
-    if (m_ == 1) return {c, 1};
+    if (m_ == 1) return {c, 1, 1 - c};
     // theta = pi belongs to the last piece, not to one of its own.
     const double lastPiece = std::max(0.0, std::ceil(m_) - 1);
     const double j = std::min(std::floor(m_ * theta / kPi), lastPiece);
     const double sign = isOdd(j) ? -1 : 1;
-    return {sign * std::cos(m_ * theta) - 2 * j, sign * m_ * sineRatio(c, theta)};
+    const double value = sign * std::cos(m_ * theta) - 2 * j;
+    const double half = std::sin(m_ * theta / 2);
+    return {value, sign * m_ * sineRatio(c, theta), j == 0 ? 2 * half * half : 1 - value};
   }
 
   /// sin(m theta) / sin(theta)
@@ -169,23 +192,25 @@ void CpuOps::angularSoftmaxBackward(const AngularParams& a, double margin, const
         const T* p = probabilities + i * classes;
         T* dc = dcosines + i * classes;
         const double norm = norms[i];
+        const int64_t y = labels[i];
+        const ValueAndSlope<double> target = psi(static_cast<double>(c[y]));
         double dnorm = 0;
         // The product starts at the probability: one that is 0 must stay 0 however large |x| and dg/dc are.
-        const auto add = [&](double difference, double g, double slope) {
+        // The differences add up to 0, so g counts from the target's: where all g are near 1, little cancels.
+        const auto add = [&](double difference, double below, double slope) {
           const double gradient = factor * difference;
-          dnorm += gradient * g;
+          dnorm += gradient * (target.below - below);
           return static_cast<T>(gradient * norm * slope);
         };
         const auto addOthers = [&](int64_t from, int64_t to) {
           for (int64_t j = from; j < to; ++j) {
-            const auto [g, slope] = angular.valueAndSlope(c[j]);
-            dc[j] = add(static_cast<double>(p[j]), static_cast<double>(g), static_cast<double>(slope));
+            const ValueAndSlope<T> g = angular.valueAndSlope(c[j]);
+            dc[j] =
+                add(static_cast<double>(p[j]), static_cast<double>(g.below), static_cast<double>(g.slope));
           }
         };
-        const int64_t y = labels[i];
         addOthers(0, y);
-        const auto [value, slope] = psi(static_cast<double>(c[y]));
-        dc[y] = add(static_cast<double>(p[y]) - 1, value, slope);
+        dc[y] = add(static_cast<double>(p[y]) - 1, target.below, target.slope);
         addOthers(y + 1, classes);
         // The norm is 0 only where epsilon underflows; x is 0 too then, and with it its multiple.
         radial[i] = norm > 0 ? static_cast<T>(dnorm / norm) : T(0);

@@ -8,6 +8,13 @@ namespace {
 
 template <class T>
 void forward(const Conv2dParams& p, const ConvShape& s, const T* x, const T* filters, const T* bias, T* y) {
+  if (hasTinyGroups(s)) {
+    return groupedForward<false>(
+        p, s, x, filters, [&](int64_t position, const double* products, const double*) {
+          for (int64_t o = 0; o < s.o; ++o)
+            y[position * s.o + o] = static_cast<T>(products[o] + (bias ? static_cast<double>(bias[o]) : 0.0));
+        });
+  }
   const int64_t padded = roundUp(s.groupFilters, simd::kernels().set<T>().panel);
   for (int64_t group = 0; group < s.groups; ++group) {
     const simd::PatchMap map = inputPatches(p, s, group);
@@ -16,7 +23,8 @@ void forward(const Conv2dParams& p, const ConvShape& s, const T* x, const T* fil
     pack.map = &map;
     pack.source = x;
     simd::GemmJob<T> product;
-    product.b = packFilters(filters + firstFilter * s.filterSize(), s.groupFilters, s.filterSize(), s.filterSize());
+    product.b =
+        packFilters(filters + firstFilter * s.filterSize(), s.groupFilters, s.filterSize(), s.filterSize());
     product.out = y;
     if (bias) {
       T* const values = scratch<T>(ScratchSlot::FilterConstants, padded);
@@ -28,7 +36,8 @@ void forward(const Conv2dParams& p, const ConvShape& s, const T* x, const T* fil
   }
 }
 
-/// sums[j] = sum over rows of y[rows, columns], in float64 and in an order that does not depend on the threads.
+/// sums[j] = sum over rows of y[rows, columns], in float64 and in an order that does not depend on the
+/// threads.
 template <class T>
 void sumRows(const T* y, int64_t rows, int64_t columns, T* sums) {
   constexpr int64_t kGrain = 1024;
@@ -48,7 +57,8 @@ void sumRows(const T* y, int64_t rows, int64_t columns, T* sums) {
 
 }  // namespace
 
-void CpuOps::conv2d(const Conv2dParams& p, const Tensor& x, const Tensor& w, const Tensor& bias, const Tensor& y) {
+void CpuOps::conv2d(const Conv2dParams& p, const Tensor& x, const Tensor& w, const Tensor& bias,
+                    const Tensor& y) {
   withFloat(x.dtype, [&](auto zero) {
     using T = decltype(zero);
     forward(p, ConvShape(p, x.shape, w.shape, y.shape), x.as<T>(), w.as<T>(), bias.as<T>(), y.as<T>());

@@ -146,10 +146,13 @@ void CpuOps::affine(double scale, double shift, const Tensor& x, const Tensor& y
 void CpuOps::unary(UnaryOp op, const Tensor& x, const Tensor& y) {
   withFloat(y.dtype, [&](auto type) {
     using T = decltype(type);
-    if (op == UnaryOp::Abs) {
-      mapElements<T>(x, y, [](T v) { return std::abs(v); });
-    } else {
-      mapElements<T>(x, y, [](T v) { return v * v; });
+    switch (op) {
+      case UnaryOp::Abs:
+        return mapElements<T>(x, y, [](T v) { return std::abs(v); });
+      case UnaryOp::Square:
+        return mapElements<T>(x, y, [](T v) { return v * v; });
+      case UnaryOp::Sqrt:
+        return mapElements<T>(x, y, [](T v) { return std::sqrt(v); });
     }
   });
 }
@@ -157,14 +160,18 @@ void CpuOps::unary(UnaryOp op, const Tensor& x, const Tensor& y) {
 void CpuOps::unaryBackward(UnaryOp op, const Tensor& x, const Tensor& dy, const Tensor& dx) {
   withFloat(dx.dtype, [&](auto type) {
     using T = decltype(type);
-    if (op == UnaryOp::Abs) {
-      // The subgradient 0 at 0.
-      mapPairs<T>(x, dy, dx, [](T v, T g) {
-        const T otherwise = v < 0 ? -g : T(0);
-        return v > 0 ? g : otherwise;
-      });
-    } else {
-      mapPairs<T>(x, dy, dx, [](T v, T g) { return 2 * v * g; });
+    switch (op) {
+      case UnaryOp::Abs:
+        // The subgradient 0 at 0.
+        return mapPairs<T>(x, dy, dx, [](T v, T g) {
+          const T otherwise = v < 0 ? -g : T(0);
+          return v > 0 ? g : otherwise;
+        });
+      case UnaryOp::Square:
+        return mapPairs<T>(x, dy, dx, [](T v, T g) { return 2 * v * g; });
+      case UnaryOp::Sqrt:
+        // The slope at 0 is infinite; 0 instead keeps gradients finite.
+        return mapPairs<T>(x, dy, dx, [](T v, T g) { return v == 0 ? T(0) : g / (2 * std::sqrt(v)); });
     }
   });
 }

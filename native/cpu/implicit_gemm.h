@@ -6,20 +6,25 @@
 #include <cstdint>
 
 #include "conv_shape.h"
+#include "grouped_loops.h"
 #include "parallel.h"
 #include "scratch.h"
 #include "simd/kernels.h"
 
 namespace spherenet::cpu {
 
-constexpr int64_t roundUp(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
-constexpr int64_t ceilDivide(int64_t a, int64_t b) { return (a + b - 1) / b; }
+constexpr int64_t roundUp(int64_t value, int64_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
+constexpr int64_t ceilDivide(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
 
 /// Packed rows of one task: about a quarter of a second-level cache.
 constexpr int64_t kPackedBytes = 256 * 1024;
 
-/// Stride of packed rows: a whole number of cache lines, and an odd one, so that rows spread over the sets of the
-/// first-level cache.
+/// Stride of packed rows: a whole number of cache lines, and an odd one, so that rows spread over the sets of
+/// the first-level cache.
 template <class T>
 constexpr int64_t packedRowStride(int64_t columns) {
   constexpr int64_t line = 64 / sizeof(T);
@@ -37,7 +42,8 @@ struct TaskGrid {
 
   TaskGrid(int64_t rows, int64_t rowBytes, int64_t tileRows, int64_t panels) {
     const int64_t wanted = 4 * threadCount();
-    const int64_t fitting = std::clamp(kPackedBytes / std::max<int64_t>(rowBytes, 1), tileRows, 32 * tileRows);
+    const int64_t fitting =
+        std::clamp(kPackedBytes / std::max<int64_t>(rowBytes, 1), tileRows, 32 * tileRows);
     blockRows = std::min(fitting / tileRows * tileRows, roundUp(ceilDivide(rows, wanted), tileRows));
     rowTasks = ceilDivide(rows, blockRows);
     panelsPerTask = rowTasks >= wanted / 2 ? panels : ceilDivide(panels, ceilDivide(wanted, rowTasks));
@@ -53,8 +59,9 @@ inline bool isMatrix(const simd::PatchMap& m) {
   return plain(m.h) && plain(m.w);
 }
 
-/// Patches times packed panels of `columns` columns. `pack` says what is read and which row values are wanted, with
-/// norms pointing at row 0; `product` holds panels (b), output and epilogue operands for row 0 and column 0.
+/// Patches times packed panels of `columns` columns. `pack` says what is read and which row values are
+/// wanted, with norms pointing at row 0; `product` holds panels (b), output and epilogue operands for row 0
+/// and column 0.
 template <class T>
 void patchProduct(const simd::PackJob<T>& pack, const simd::GemmJob<T>& product, int64_t columns,
                   const OutputMap& output) {
@@ -91,7 +98,8 @@ void patchProduct(const simd::PackJob<T>& pack, const simd::GemmJob<T>& product,
     }
 
     int64_t* const offsets = scratch<int64_t>(ScratchSlot::RowTable, grid.blockRows);
-    int64_t j = begin % map.w.grid, i = begin / map.w.grid % map.h.grid, image = begin / (map.w.grid * map.h.grid);
+    int64_t j = begin % map.w.grid, i = begin / map.w.grid % map.h.grid,
+            image = begin / (map.w.grid * map.h.grid);
     for (int64_t row = 0; row < count; ++row) {
       offsets[row] = output.base + image * output.imageStride + i * output.iStride + j * output.jStride;
       if (++j == map.w.grid) {
@@ -133,7 +141,8 @@ const T* packFilters(const T* filters, int64_t count, int64_t size, int64_t stri
   const int64_t blocks = ceilDivide(size, kBlock);
   parallelRanges(panels * blocks, 32, [&](int64_t begin, int64_t end) {
     for (int64_t task = begin; task < end; ++task) {
-      const int64_t first = task / blocks * panel, k0 = task % blocks * kBlock, k1 = std::min(size, k0 + kBlock);
+      const int64_t first = task / blocks * panel, k0 = task % blocks * kBlock,
+                    k1 = std::min(size, k0 + kBlock);
       T* const to = packed + first * size;
       for (int64_t j = 0; j < panel; ++j) {
         const T* from = filters + (first + j) * stride;
@@ -144,8 +153,8 @@ const T* packFilters(const T* filters, int64_t count, int64_t size, int64_t stri
   return packed;
 }
 
-/// Packs the taps of one phase of the data gradient of one group: rows (tap h, tap w, filter), columns channels.
-/// finiteOnly: NaN and infinities become 0.
+/// Packs the taps of one phase of the data gradient of one group: rows (tap h, tap w, filter), columns
+/// channels. finiteOnly: NaN and infinities become 0.
 template <class T>
 const T* packGradientFilters(const ConvShape& s, int64_t group, const GradientAxis& h, const GradientAxis& w,
                              const T* filters, bool finiteOnly) {
@@ -175,8 +184,9 @@ const T* packGradientFilters(const ConvShape& s, int64_t group, const GradientAx
 /// dx = transposed conv(dy, filters), and with r given - x * box(r). Strides split dx into phases, each of
 /// which is a convolution of stride 1 with some of the taps.
 template <class T>
-void dataGradient(const Conv2dParams& p, const ConvShape& s, const T* dy, const T* filters, const T* x, const T* r,
-                  T* dx) {
+void dataGradient(const Conv2dParams& p, const ConvShape& s, const T* dy, const T* filters, const T* x,
+                  const T* r, T* dx) {
+  if (hasTinyGroups(s)) return groupedDataGradient(p, s, dy, filters, x, r, dx);
   for (int64_t group = 0; group < s.groups; ++group) {
     for (int64_t phaseH = 0; phaseH < std::min<int64_t>(p.strideH, s.h); ++phaseH) {
       for (int64_t phaseW = 0; phaseW < std::min<int64_t>(p.strideW, s.w); ++phaseW) {
@@ -225,11 +235,12 @@ struct WeightTasks {
   }
 };
 
-/// dw = corr(dy, x) over all positions. finish(filter, begin, end) is called for the elements [begin, end) of a
-/// filter when they are final. finiteOnly: NaN and infinities in x count as 0.
+/// dw = corr(dy, x) over all positions. finish(filter, begin, end) is called for the elements [begin, end) of
+/// a filter when they are final. finiteOnly: NaN and infinities in x count as 0.
 template <class T, class Finish>
-void weightGradient(const Conv2dParams& p, const ConvShape& s, const T* x, const T* dy, bool finiteOnly, T* dw,
-                    const Finish& finish) {
+void weightGradient(const Conv2dParams& p, const ConvShape& s, const T* x, const T* dy, bool finiteOnly,
+                    T* dw, const Finish& finish) {
+  if (hasTinyGroups(s)) return groupedWeightGradient(p, s, x, dy, finiteOnly, dw, finish);
   // Fixed, as the order of summation depends on it.
   constexpr int64_t kBlockRows = 128;
   const auto& kernel = simd::kernels().set<T>();
@@ -239,7 +250,8 @@ void weightGradient(const Conv2dParams& p, const ConvShape& s, const T* x, const
 
   parallelTasks(s.groups * tasks.panelTasks * tasks.filterTasks, [&](int64_t task) {
     const int64_t group = task / (tasks.panelTasks * tasks.filterTasks);
-    const int64_t panelTask = task / tasks.filterTasks % tasks.panelTasks, filterTask = task % tasks.filterTasks;
+    const int64_t panelTask = task / tasks.filterTasks % tasks.panelTasks,
+                  filterTask = task % tasks.filterTasks;
     const int64_t begin = panels * panelTask / tasks.panelTasks * kernel.panel;
     const int64_t end = std::min(size, panels * (panelTask + 1) / tasks.panelTasks * kernel.panel);
     const int64_t filterBegin = group * s.groupFilters + s.groupFilters * filterTask / tasks.filterTasks;

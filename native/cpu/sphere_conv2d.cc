@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <limits>
 #include <numbers>
 
 #include "cpu_ops.h"
@@ -97,9 +98,39 @@ simd::Epilogue epilogueOf(AngularOperator op) {
   throw std::logic_error("unknown angular operator");
 }
 
+/// The forward pass where groups are tiny: cosines in float64, then g over the whole output.
+template <class T>
+void groupedSphereForward(const Conv2dParams& p, const AngularParams& a, const ConvShape& s, const T* x,
+                          const T* w, const Tensor& k, T* y, T* nx, T* nw) {
+  constexpr double kMax = std::numeric_limits<T>::max();
+  double* const inverse = scratch<double>(ScratchSlot::FilterNorms, s.o);
+  for (int64_t o = 0; o < s.o; ++o) {
+    double squares = a.epsilon;
+    for (int64_t i = o * s.filterSize(); i < (o + 1) * s.filterSize(); ++i)
+      squares += static_cast<double>(w[i]) * static_cast<double>(w[i]);
+    nw[o] = static_cast<T>(std::min(kMax, std::sqrt(squares)));
+    inverse[o] = inverseOf(std::sqrt(squares));
+  }
+  groupedForward<true>(p, s, x, w, [&](int64_t position, const double* products, const double* squares) {
+    for (int64_t group = 0; group < s.groups; ++group) {
+      double sum = a.epsilon;
+      for (int64_t c = group * s.groupChannels; c < (group + 1) * s.groupChannels; ++c) sum += squares[c];
+      const double norm = std::sqrt(sum), inverseNorm = inverseOf(norm);
+      nx[position * s.groups + group] = static_cast<T>(std::min(kMax, norm));
+      for (int64_t o = group * s.groupFilters; o < (group + 1) * s.groupFilters; ++o)
+        y[position * s.o + o] = static_cast<T>(products[o] * inverseNorm * inverse[o]);
+    }
+  });
+  const simd::FilterConstants<T> constants = filterConstants(a, k, s.o, 1, nw);
+  parallelRanges(s.positions(), loopGrain(s), [&](int64_t begin, int64_t end) {
+    simd::kernels().set<T>().angles(a.op, constants, y + begin * s.o, end - begin, s.o);
+  });
+}
+
 template <class T>
 void forward(const Conv2dParams& p, const AngularParams& a, const ConvShape& s, const T* x, const T* w,
              const Tensor& k, T* y, T* nx, T* nw) {
+  if (hasTinyGroups(s)) return groupedSphereForward(p, a, s, x, w, k, y, nx, nw);
   const NormedFilters<T> normed = normFilters(w, s.o, s.filterSize(), a.epsilon, nw);
   const simd::FilterConstants<T> constants = filterConstants(a, k, s.o, s.groups, normed.inverseNorms);
   const int64_t padded = roundUp(s.groupFilters, simd::kernels().set<T>().panel);
@@ -138,7 +169,9 @@ template <class T>
 void angularBackward(const AngularParams& a, const Tensor& y, const T* dy, const Tensor& k, const Tensor& nx,
                      const T* nw, T* h, T* r, T* q, const Tensor& dk) {
   const auto& kernel = simd::kernels().set<T>();
-  const int64_t filters = y.shape[y.shape.rank - 1], groups = nx.shape[nx.shape.rank - 1];
+  const int64_t filters = y.shape[y.shape.rank - 1], normGroups = nx.shape[nx.shape.rank - 1];
+  const bool depthwise = normGroups == filters;
+  const int64_t groups = depthwise ? 1 : normGroups;
   const int64_t rows = y.size() / filters, groupFilters = filters / groups;
   const int64_t padded = roundUp(groupFilters, kernel.panel), total = groups * padded;
   T* const inverse = scratch<T>(ScratchSlot::FilterNorms, filters);
@@ -158,9 +191,10 @@ void angularBackward(const AngularParams& a, const Tensor& y, const T* dy, const
     job.paddedFilters = padded;
     job.y = y.as<T>() + begin * filters;
     job.dy = dy + begin * filters;
-    job.nx = nx.as<T>() + begin * groups;
+    job.depthwise = depthwise;
+    job.nx = nx.as<T>() + begin * normGroups;
     job.h = h + begin * filters;
-    job.r = r + begin * groups;
+    job.r = r + begin * normGroups;
     job.filters = constants;
     job.qSums = partial + begin / grain * stride;
     job.kSums = dk ? job.qSums + total : nullptr;

@@ -184,7 +184,11 @@ describe('backward of what was not recorded', () => {
       expect(() => y.backward()).toThrowSphereNetError('SPHERENET_ARGUMENT', 'backward: gradient', '[2]');
       const wrong = [tensor([1, 1, 1], { dtype: 'float64' }), tensor([1, 1]), tensor(Int32Array.of(1, 1))];
       for (const given of wrong) {
-        expect(() => y.backward(given)).toThrowSphereNetError('SPHERENET_ARGUMENT', 'float64 tensor [2]', given.describe());
+        expect(() => y.backward(given)).toThrowSphereNetError(
+          'SPHERENET_ARGUMENT',
+          'float64 tensor [2]',
+          given.describe(),
+        );
       }
     }),
   );

@@ -16,7 +16,11 @@ async function eventually(condition: () => boolean): Promise<void> {
 describe('memory', () => {
   it('counts tensors and the bytes behind them; views cost no bytes', () => {
     const before = memory();
-    const made: Tensor[] = [zeros([10, 10]), zeros([3], { dtype: 'float64' }), zeros([5], { dtype: 'uint8' })];
+    const made: Tensor[] = [
+      zeros([10, 10]),
+      zeros([3], { dtype: 'float64' }),
+      zeros([5], { dtype: 'uint8' }),
+    ];
     expect(memory()).toMatchObject({ tensors: before.tensors + 3, bytes: before.bytes + 400 + 24 + 5 });
     const view = ops.reshape(made[0] as Tensor, [100]);
     expect(memory()).toMatchObject({ tensors: before.tensors + 4, bytes: before.bytes + 429 });

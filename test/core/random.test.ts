@@ -21,7 +21,8 @@ describe.each(DTYPES)('random tensors in %s', (dtype) => {
       expect(variance).toBeCloseTo(25 / 12, 1);
       expect(values.every((v) => v >= -2 && v < 3)).toBe(true);
       const tenths = new Float64Array(10);
-      for (const v of values) tenths[Math.floor((v + 2) * 2)] = (tenths[Math.floor((v + 2) * 2)] as number) + 10 / COUNT;
+      for (const v of values)
+        tenths[Math.floor((v + 2) * 2)] = (tenths[Math.floor((v + 2) * 2)] as number) + 10 / COUNT;
       expect(tenths).toBeAllClose(new Float64Array(10).fill(1), 0.04);
     }),
   );
@@ -36,7 +37,8 @@ describe.each(DTYPES)('random tensors in %s', (dtype) => {
       const outside = values.filter((v) => Math.abs(v - 1) > 4).length / COUNT; // beyond two deviations: 4.55 %
       expect(outside).toBeCloseTo(0.0455, 2);
       let correlation = 0;
-      for (let i = 1; i < COUNT; ++i) correlation += (((values[i] as number) - 1) * ((values[i - 1] as number) - 1)) / 4 / COUNT;
+      for (let i = 1; i < COUNT; ++i)
+        correlation += (((values[i] as number) - 1) * ((values[i - 1] as number) - 1)) / 4 / COUNT;
       expect(Math.abs(correlation)).toBeLessThan(0.01);
     }),
   );
@@ -59,7 +61,9 @@ describe.each(DTYPES)('random tensors in %s', (dtype) => {
 describe('Generator', () => {
   it('repeats from a seed and from a saved state', () => {
     const [a, b] = [new Generator(123), new Generator(123)];
-    expect(Array.from({ length: 20 }, () => a.uniform())).toEqual(Array.from({ length: 20 }, () => b.uniform()));
+    expect(Array.from({ length: 20 }, () => a.uniform())).toEqual(
+      Array.from({ length: 20 }, () => b.uniform()),
+    );
     const { state } = a;
     const next = [a.normal(), a.nextSeed()];
     b.state = state;

@@ -9,7 +9,15 @@ describe('tensor', () => {
       const cases = [
         [tensor(3), [], 'float32', [3]],
         [tensor([1, 2]), [2], 'float32', [1, 2]],
-        [tensor([[[1], [2]], [[3], [4]]]), [2, 2, 1], 'float32', [1, 2, 3, 4]],
+        [
+          tensor([
+            [[1], [2]],
+            [[3], [4]],
+          ]),
+          [2, 2, 1],
+          'float32',
+          [1, 2, 3, 4],
+        ],
         [tensor(Float64Array.of(1, 2)), [2], 'float64', [1, 2]],
         [tensor(Int32Array.of(-7)), [1], 'int32', [-7]],
         [tensor(Uint8Array.of(255)), [1], 'uint8', [255]],
@@ -57,7 +65,11 @@ describe('zeros, ones and full', () => {
   it('clear memory that was used before', () => {
     scope(() => {
       full([1000], 5).dispose();
-      expect(zeros([1000]).dataSync().every((v) => v === 0)).toBe(true);
+      expect(
+        zeros([1000])
+          .dataSync()
+          .every((v) => v === 0),
+      ).toBe(true);
     });
   });
 });
@@ -71,7 +83,12 @@ describe('reading', () => {
       expect(await tensor([[1, 2], [3, 4]]).toArray()).toEqual([[1, 2], [3, 4]]); // prettier-ignore
       expect(await tensor(1).toArray()).toBe(1);
       await expect(tensor([1, 2]).item()).rejects.toMatchObject({ code: 'SPHERENET_ARGUMENT' });
-      expect(() => tensor([1, 2]).itemSync()).toThrowSphereNetError('SPHERENET_ARGUMENT', 'Tensor.itemSync', 'a single number', '[2]');
+      expect(() => tensor([1, 2]).itemSync()).toThrowSphereNetError(
+        'SPHERENET_ARGUMENT',
+        'Tensor.itemSync',
+        'a single number',
+        '[2]',
+      );
     }),
   );
 

@@ -82,7 +82,7 @@ describe('fashionMnist with a folder', () => {
     ['images of two sizes', { 't10k-images-idx3-ubyte.gz': gzipSync(image(2, 3)) }, 'expected test images of 2 × 2 pixels, as those for training, got 3 × 3'],
     ['swapped files', { 'train-images-idx3-ubyte': labels(1, 2, 3) }, 'train-images-idx3-ubyte: expected an IDX file of unsigned bytes with 3 dimensions'],
   ])('names %s', async (_, files, message) => {
-    await fill(files as Record<string, Uint8Array>);
+    await fill(files);
     await expect(fashionMnist(folder)).rejects.toThrow(message);
   });
 

@@ -39,7 +39,7 @@ export function syntheticResults(): FashionMnistResults {
       simd: 'avx2',
       threads: 2,
       processor: 'Example CPU',
-      withoutCuda: 'CUDA was not used: built without it',
+      withoutCuda: 'no CUDA: built without it',
       node: 'v20.0.0',
       platform: 'linux x64',
     },

@@ -1,5 +1,16 @@
 import { sgdStep } from '../../ts/ops/optimizers';
-import { device, full, losses, memory, ops, random, scope, Generator, tensor, zeros } from '../support/library';
+import {
+  device,
+  full,
+  losses,
+  memory,
+  ops,
+  random,
+  scope,
+  Generator,
+  tensor,
+  zeros,
+} from '../support/library';
 import type { Shape, Tensor } from '../support/library';
 
 const f32 = (...shape: number[]): Tensor => zeros(shape);
@@ -24,7 +35,12 @@ const ROWS: Record<string, Row[]> = {
     [() => zeros([2 ** 16, 2 ** 15]), 'full: shape', 'fewer than 2^31 elements', '2147483648'],
     [() => zeros([2 ** 31], { dtype: 'uint8' }), 'full: shape', 'fewer than 2^31 elements'],
     [() => full([1], wrong('x')), 'full: value', 'a number', "the string 'x'"],
-    [() => zeros([1], { dtype: wrong('float16') }), 'full: dtype', "'float32', 'float64'", "the string 'float16'"],
+    [
+      () => zeros([1], { dtype: wrong('float16') }),
+      'full: dtype',
+      "'float32', 'float64'",
+      "the string 'float16'",
+    ],
     [() => zeros([1], { device: wrong('gpu') }), 'full: device', "'cpu', 'cuda'", "the string 'gpu'"],
     [() => tensor([[1, 2], [3]]), 'tensor: values', '[2, 2]'], // prettier-ignore
     [() => tensor([1, [2]]), 'tensor: values', '[2]'],
@@ -90,33 +106,150 @@ const ROWS: Record<string, Row[]> = {
   convolutions: [
     [() => ops.conv2d(f32(5, 5, 3), f32(4, 3, 3, 3)), 'conv2d: input', '4 axes [N, H, W, C]', '[5, 5, 3]'],
     [() => ops.conv2d(f32(1, 5, 5, 3), f32(4, 27)), 'conv2d: weight', '4 axes [O, H, W, I]', '[4, 27]'],
-    [() => ops.conv2d(f32(1, 5, 5, 3), f32(4, 3, 3, 2)), 'conv2d: weight', "3, the input's channels", '[4, 3, 3, 2]'],
+    [
+      () => ops.conv2d(f32(1, 5, 5, 3), f32(4, 3, 3, 2)),
+      'conv2d: weight',
+      "3, the input's channels",
+      '[4, 3, 3, 2]',
+    ],
     [() => ops.conv2d(f32(1, 5, 5, 3), f64(4, 3, 3, 3)), 'conv2d: weight', 'float32', 'float64'],
     [() => ops.conv2d(f32(1, 5, 5, 3), f32(4, 3, 3, 3), f32(3)), 'conv2d: bias', 'shape [4]', '[3]'],
-    [() => ops.conv2d(f32(1, 5, 5, 3), f32(4, 3, 3, 3), null, { padding: -1 }), 'conv2d: padding', 'at least 0', '-1'],
-    [() => ops.conv2d(f32(1, 5, 5, 3), f32(4, 3, 3, 3), null, { padding: [0, 0, 0, -2] }), 'conv2d: padding', '-2'],
-    [() => ops.conv2d(f32(1, 5, 5, 3), f32(4, 3, 3, 3), null, { padding: wrong([1, 2, 3]) }), 'conv2d: padding', '[top, bottom, left, right]', '[1, 2, 3]'],
-    [() => ops.conv2d(f32(1, 5, 5, 3), f32(4, 3, 3, 3), null, { stride: 0 }), 'conv2d: stride', 'at least 1', '0'],
-    [() => ops.conv2d(f32(1, 5, 5, 3), f32(4, 3, 3, 3), null, { stride: wrong('2') }), 'conv2d: stride', 'a number or [height, width]', "the string '2'"],
-    [() => ops.conv2d(f32(1, 5, 5, 3), f32(4, 3, 3, 3), null, { dilation: [1, 0.5] }), 'conv2d: dilation', 'a whole number', '0.5'],
-    [() => ops.conv2d(f32(1, 5, 5, 4), f32(4, 3, 3, 1), null, { groups: 3 }), 'conv2d: groups', 'a divisor of the 4 input channels and the 4 filters', '3'],
-    [() => ops.conv2d(f32(1, 5, 5, 4), f32(3, 3, 3, 2), null, { groups: 2 }), 'conv2d: groups', '3 filters', '2'],
-    [() => ops.conv2d(f32(1, 5, 5, 4), f32(4, 3, 3, 4), null, { groups: 2 }), 'conv2d: weight', '4 channels / 2 groups', '[4, 3, 3, 4]'],
+    [
+      () => ops.conv2d(f32(1, 5, 5, 3), f32(4, 3, 3, 3), null, { padding: -1 }),
+      'conv2d: padding',
+      'at least 0',
+      '-1',
+    ],
+    [
+      () => ops.conv2d(f32(1, 5, 5, 3), f32(4, 3, 3, 3), null, { padding: [0, 0, 0, -2] }),
+      'conv2d: padding',
+      '-2',
+    ],
+    [
+      () => ops.conv2d(f32(1, 5, 5, 3), f32(4, 3, 3, 3), null, { padding: wrong([1, 2, 3]) }),
+      'conv2d: padding',
+      '[top, bottom, left, right]',
+      '[1, 2, 3]',
+    ],
+    [
+      () => ops.conv2d(f32(1, 5, 5, 3), f32(4, 3, 3, 3), null, { stride: 0 }),
+      'conv2d: stride',
+      'at least 1',
+      '0',
+    ],
+    [
+      () => ops.conv2d(f32(1, 5, 5, 3), f32(4, 3, 3, 3), null, { stride: wrong('2') }),
+      'conv2d: stride',
+      'a number or [height, width]',
+      "the string '2'",
+    ],
+    [
+      () => ops.conv2d(f32(1, 5, 5, 3), f32(4, 3, 3, 3), null, { dilation: [1, 0.5] }),
+      'conv2d: dilation',
+      'a whole number',
+      '0.5',
+    ],
+    [
+      () => ops.conv2d(f32(1, 5, 5, 4), f32(4, 3, 3, 1), null, { groups: 3 }),
+      'conv2d: groups',
+      'a divisor of the 4 input channels and the 4 filters',
+      '3',
+    ],
+    [
+      () => ops.conv2d(f32(1, 5, 5, 4), f32(3, 3, 3, 2), null, { groups: 2 }),
+      'conv2d: groups',
+      '3 filters',
+      '2',
+    ],
+    [
+      () => ops.conv2d(f32(1, 5, 5, 4), f32(4, 3, 3, 4), null, { groups: 2 }),
+      'conv2d: weight',
+      '4 channels / 2 groups',
+      '[4, 3, 3, 4]',
+    ],
     [() => ops.conv2d(f32(1, 2, 9, 3), f32(4, 3, 3, 3)), 'conv2d: kernel', 'height of 2', '3'],
-    [() => ops.conv2d(f32(1, 9, 4, 3), f32(4, 3, 3, 3), null, { dilation: 2 }), 'conv2d: kernel', 'width of 4', '5'],
-    [() => ops.conv2d(f32(1, 1, 1, 1), f32(1, 1, 1, 1), null, { padding: 2 ** 16 }), 'conv2d: result', 'fewer than 2^31'],
-    [() => ops.conv2d(f32(1, 1, 1, 1), f32(1, 1, 1, 1), null, { padding: 2 ** 31 }), 'conv2d: padding', '2147483648'],
-    [() => ops.sphereConv2d(f32(5, 5, 3), f32(4, 3, 3, 3)), 'sphereConv2d: input', '[N, H, W, C]', '[5, 5, 3]'],
-    [() => ops.sphereConv2d(f32(1, 5, 5, 3), f32(4, 3, 3, 2)), 'sphereConv2d: weight', "3, the input's channels", '[4, 3, 3, 2]'],
-    [() => ops.sphereConv2d(f32(1, 5, 5, 3), f32(4, 3, 3, 3), { padding: -1 }), 'sphereConv2d: padding', 'at least 0', '-1'],
-    [() => ops.sphereConv2d(f32(1, 5, 5, 3), f32(4, 3, 3, 3), { groups: 2 }), 'sphereConv2d: groups', 'a divisor', '2'],
-    [() => ops.sphereConv2d(f32(1, 5, 5, 3), f32(4, 3, 3, 3), { operator: wrong('tanh') }), 'sphereConv2d: operator', "'cosine', 'linear', 'sigmoid'", "the string 'tanh'"],
-    [() => ops.sphereConv2d(f32(1, 5, 5, 3), f32(4, 3, 3, 3), { operator: 'sigmoid', k: 0 }), 'sphereConv2d: k', 'above 0', '0'],
-    [() => ops.sphereConv2d(f32(1, 5, 5, 3), f32(4, 3, 3, 3), { operator: 'sigmoid', k: f32(3) }), 'sphereConv2d: k', '[4] or [1]', '[3]'],
-    [() => ops.sphereConv2d(f32(1, 5, 5, 3), f32(4, 3, 3, 3), { operator: 'sigmoid', k: f64(4) }), 'sphereConv2d: k', 'float32', 'float64'],
-    [() => ops.sphereConv2d(f32(1, 5, 5, 3), f32(4, 3, 3, 3), { operator: 'linear', k: f32(4) }), 'sphereConv2d: k', "operator 'linear'", '[4]'],
-    [() => ops.sphereConv2d(f32(1, 5, 5, 3), f32(4, 3, 3, 3), { epsilon: 0 }), 'sphereConv2d: epsilon', 'above 0', '0'],
-    [() => ops.sphereConv2d(f32(1, 5, 5, 3), f32(4, 3, 3, 3), { epsilon: NaN }), 'sphereConv2d: epsilon', 'above 0', 'NaN'],
+    [
+      () => ops.conv2d(f32(1, 9, 4, 3), f32(4, 3, 3, 3), null, { dilation: 2 }),
+      'conv2d: kernel',
+      'width of 4',
+      '5',
+    ],
+    [
+      () => ops.conv2d(f32(1, 1, 1, 1), f32(1, 1, 1, 1), null, { padding: 2 ** 16 }),
+      'conv2d: result',
+      'fewer than 2^31',
+    ],
+    [
+      () => ops.conv2d(f32(1, 1, 1, 1), f32(1, 1, 1, 1), null, { padding: 2 ** 31 }),
+      'conv2d: padding',
+      '2147483648',
+    ],
+    [
+      () => ops.sphereConv2d(f32(5, 5, 3), f32(4, 3, 3, 3)),
+      'sphereConv2d: input',
+      '[N, H, W, C]',
+      '[5, 5, 3]',
+    ],
+    [
+      () => ops.sphereConv2d(f32(1, 5, 5, 3), f32(4, 3, 3, 2)),
+      'sphereConv2d: weight',
+      "3, the input's channels",
+      '[4, 3, 3, 2]',
+    ],
+    [
+      () => ops.sphereConv2d(f32(1, 5, 5, 3), f32(4, 3, 3, 3), { padding: -1 }),
+      'sphereConv2d: padding',
+      'at least 0',
+      '-1',
+    ],
+    [
+      () => ops.sphereConv2d(f32(1, 5, 5, 3), f32(4, 3, 3, 3), { groups: 2 }),
+      'sphereConv2d: groups',
+      'a divisor',
+      '2',
+    ],
+    [
+      () => ops.sphereConv2d(f32(1, 5, 5, 3), f32(4, 3, 3, 3), { operator: wrong('tanh') }),
+      'sphereConv2d: operator',
+      "'cosine', 'linear', 'sigmoid'",
+      "the string 'tanh'",
+    ],
+    [
+      () => ops.sphereConv2d(f32(1, 5, 5, 3), f32(4, 3, 3, 3), { operator: 'sigmoid', k: 0 }),
+      'sphereConv2d: k',
+      'above 0',
+      '0',
+    ],
+    [
+      () => ops.sphereConv2d(f32(1, 5, 5, 3), f32(4, 3, 3, 3), { operator: 'sigmoid', k: f32(3) }),
+      'sphereConv2d: k',
+      '[4] or [1]',
+      '[3]',
+    ],
+    [
+      () => ops.sphereConv2d(f32(1, 5, 5, 3), f32(4, 3, 3, 3), { operator: 'sigmoid', k: f64(4) }),
+      'sphereConv2d: k',
+      'float32',
+      'float64',
+    ],
+    [
+      () => ops.sphereConv2d(f32(1, 5, 5, 3), f32(4, 3, 3, 3), { operator: 'linear', k: f32(4) }),
+      'sphereConv2d: k',
+      "operator 'linear'",
+      '[4]',
+    ],
+    [
+      () => ops.sphereConv2d(f32(1, 5, 5, 3), f32(4, 3, 3, 3), { epsilon: 0 }),
+      'sphereConv2d: epsilon',
+      'above 0',
+      '0',
+    ],
+    [
+      () => ops.sphereConv2d(f32(1, 5, 5, 3), f32(4, 3, 3, 3), { epsilon: NaN }),
+      'sphereConv2d: epsilon',
+      'above 0',
+      'NaN',
+    ],
   ],
   'fully connected ops': [
     [() => ops.linear(f32(2, 1, 3), f32(4, 3)), 'linear: input', '[N, D]', '[2, 1, 3]'],
@@ -125,46 +258,143 @@ const ROWS: Record<string, Row[]> = {
     [() => ops.linear(f32(2 ** 16, 1), f32(2 ** 15, 1)), 'linear: result', 'fewer than 2^31', '2147483648'],
     [() => ops.sphereLinear(f32(3), f32(4, 3)), 'sphereLinear: input', '[N, D]', '[3]'],
     [() => ops.sphereLinear(f32(2, 3), f32(4, 5)), 'sphereLinear: weight', '[4, 3]', '[4, 5]'],
-    [() => ops.sphereLinear(f32(2, 3), f32(4, 3), { operator: wrong('sin') }), 'sphereLinear: operator', "'cosine'", "the string 'sin'"],
-    [() => ops.sphereLinear(f32(2, 3), f32(4, 3), { operator: 'sigmoid', k: -1 }), 'sphereLinear: k', 'above 0', '-1'],
-    [() => ops.sphereLinear(f32(2, 3), f32(4, 3), { operator: 'sigmoid', k: f32(2) }), 'sphereLinear: k', '[4] or [1]', '[2]'],
-    [() => ops.sphereLinear(f32(2 ** 16, 1), f32(2 ** 15, 1)), 'sphereLinear: result', 'fewer than 2^31', '2147483648'],
+    [
+      () => ops.sphereLinear(f32(2, 3), f32(4, 3), { operator: wrong('sin') }),
+      'sphereLinear: operator',
+      "'cosine'",
+      "the string 'sin'",
+    ],
+    [
+      () => ops.sphereLinear(f32(2, 3), f32(4, 3), { operator: 'sigmoid', k: -1 }),
+      'sphereLinear: k',
+      'above 0',
+      '-1',
+    ],
+    [
+      () => ops.sphereLinear(f32(2, 3), f32(4, 3), { operator: 'sigmoid', k: f32(2) }),
+      'sphereLinear: k',
+      '[4] or [1]',
+      '[2]',
+    ],
+    [
+      () => ops.sphereLinear(f32(2 ** 16, 1), f32(2 ** 15, 1)),
+      'sphereLinear: result',
+      'fewer than 2^31',
+      '2147483648',
+    ],
   ],
   'pools and batch norm': [
     [() => ops.maxPool2d(f32(4, 4, 1), 2), 'maxPool2d: x', '[N, H, W, C]', '[4, 4, 1]'],
     [() => ops.maxPool2d(f32(1, 4, 4, 1), 0), 'maxPool2d: kernel', 'at least 1', '0'],
     [() => ops.maxPool2d(f32(1, 4, 4, 1), 5), 'maxPool2d: kernel', 'height of 4', '5'],
     [() => ops.maxPool2d(f32(1, 4, 4, 1), 2, { stride: -1 }), 'maxPool2d: stride', 'at least 1', '-1'],
-    [() => ops.maxPool2d(f32(1, 4, 4, 1), 2, { padding: 2 }), 'maxPool2d: padding', 'smaller than the kernel [2, 2]', '2'],
-    [() => ops.avgPool2d(f32(1, 4, 4, 1), wrong([2])), 'avgPool2d: kernel', 'a number or [height, width]', '[2]'],
+    [
+      () => ops.maxPool2d(f32(1, 4, 4, 1), 2, { padding: 2 }),
+      'maxPool2d: padding',
+      'smaller than the kernel [2, 2]',
+      '2',
+    ],
+    [
+      () => ops.avgPool2d(f32(1, 4, 4, 1), wrong([2])),
+      'avgPool2d: kernel',
+      'a number or [height, width]',
+      '[2]',
+    ],
     [() => ops.avgPool2d(f32(1, 4, 4, 1), 2, { padding: -1 }), 'avgPool2d: padding', 'at least 0', '-1'],
     [() => ops.globalAvgPool2d(f32(2, 3)), 'globalAvgPool2d: x', '[N, H, W, C]', '[2, 3]'],
     [() => ops.batchNorm(f32(3), ...stats()), 'batchNorm: x', 'at least 2 axes', '[3]'],
     [() => ops.batchNorm(f32(2, 4), ...stats()), 'batchNorm: gamma', '[4]', '[3]'],
     [() => ops.batchNorm(f64(2, 3), ...stats()), 'batchNorm: gamma', 'float64', 'float32'],
-    [() => ops.batchNorm(f32(2, 3), f32(3), f32(3), f32(3), f32(2)), 'batchNorm: runningVariance', '[3]', '[2]'],
-    [() => ops.batchNorm(f32(2, 3), ...stats(), { momentum: 1.5 }), 'batchNorm: momentum', 'from 0 to 1', '1.5'],
+    [
+      () => ops.batchNorm(f32(2, 3), f32(3), f32(3), f32(3), f32(2)),
+      'batchNorm: runningVariance',
+      '[3]',
+      '[2]',
+    ],
+    [
+      () => ops.batchNorm(f32(2, 3), ...stats(), { momentum: 1.5 }),
+      'batchNorm: momentum',
+      'from 0 to 1',
+      '1.5',
+    ],
     [() => ops.batchNorm(f32(2, 3), ...stats(), { epsilon: 0 }), 'batchNorm: epsilon', 'above 0', '0'],
   ],
   losses: [
-    [() => ops.softmaxCrossEntropy(f32(2, 3, 1), labels(0, 1)), 'softmaxCrossEntropy: logits', '[N, C]', '[2, 3, 1]'],
+    [
+      () => ops.softmaxCrossEntropy(f32(2, 3, 1), labels(0, 1)),
+      'softmaxCrossEntropy: logits',
+      '[N, C]',
+      '[2, 3, 1]',
+    ],
     [() => ops.softmaxCrossEntropy(f32(2, 3), f32(2)), 'softmaxCrossEntropy: labels', 'int32', 'float32'],
     [() => ops.softmaxCrossEntropy(f32(2, 3), labels(0)), 'softmaxCrossEntropy: labels', '[2]', '[1]'],
-    [() => ops.softmaxCrossEntropy(f32(2, 3), labels(0, 3)), 'softmaxCrossEntropy: labels', 'from 0 to 2', '3 at index 1'],
-    [() => ops.softmaxCrossEntropy(f32(2, 3), labels(-1, 0)), 'softmaxCrossEntropy: labels', '3 classes', '-1 at index 0'],
-    [() => ops.softmaxCrossEntropy(f32(2, 3), ops.cast(tensor([0, 7]), 'int32')), 'softmaxCrossEntropy: labels', '7 at index 1'],
-    [() => ops.softmaxCrossEntropy(f32(2, 3), ops.slice(labels(0, 1, 5), [1], [2])), 'softmaxCrossEntropy: labels', '5 at index 1'],
-    [() => ops.softmaxCrossEntropy(f32(2, 3), labels(0, 1), { labelSmoothing: 1 }), 'softmaxCrossEntropy: labelSmoothing', '[0, 1)', '1'],
+    [
+      () => ops.softmaxCrossEntropy(f32(2, 3), labels(0, 3)),
+      'softmaxCrossEntropy: labels',
+      'from 0 to 2',
+      '3 at index 1',
+    ],
+    [
+      () => ops.softmaxCrossEntropy(f32(2, 3), labels(-1, 0)),
+      'softmaxCrossEntropy: labels',
+      '3 classes',
+      '-1 at index 0',
+    ],
+    [
+      () => ops.softmaxCrossEntropy(f32(2, 3), ops.cast(tensor([0, 7]), 'int32')),
+      'softmaxCrossEntropy: labels',
+      '7 at index 1',
+    ],
+    [
+      () => ops.softmaxCrossEntropy(f32(2, 3), ops.slice(labels(0, 1, 5), [1], [2])),
+      'softmaxCrossEntropy: labels',
+      '5 at index 1',
+    ],
+    [
+      () => ops.softmaxCrossEntropy(f32(2, 3), labels(0, 1), { labelSmoothing: 1 }),
+      'softmaxCrossEntropy: labelSmoothing',
+      '[0, 1)',
+      '1',
+    ],
     [() => losses.gaSoftmax(f32(6), f32(3, 4), labels(0)), 'gaSoftmax: features', '[N, D]', '[6]'],
     [() => losses.gaSoftmax(f32(1, 5), f32(3, 4), labels(0)), 'gaSoftmax: weight', '[3, 5]', '[3, 4]'],
     [() => losses.gaSoftmax(f32(1, 4), f64(3, 4), labels(0)), 'gaSoftmax: weight', 'float32', 'float64'],
-    [() => losses.gaSoftmax(f32(1, 4), f32(3, 4), labels(3)), 'gaSoftmax: labels', 'from 0 to 2', '3 at index 0'],
+    [
+      () => losses.gaSoftmax(f32(1, 4), f32(3, 4), labels(3)),
+      'gaSoftmax: labels',
+      'from 0 to 2',
+      '3 at index 0',
+    ],
     [() => losses.gaSoftmax(f32(2, 4), f32(3, 4), labels(0)), 'gaSoftmax: labels', '[2]', '[1]'],
-    [() => losses.gaSoftmax(f32(1, 4), f32(3, 4), labels(0), { margin: 0.5 }), 'gaSoftmax: margin', 'at least 1', '0.5'],
-    [() => losses.gaSoftmax(f32(1, 4), f32(3, 4), labels(0), { margin: NaN }), 'gaSoftmax: margin', 'at least 1', 'NaN'],
-    [() => losses.gaSoftmax(f32(1, 4), f32(3, 4), labels(0), { operator: wrong('relu') }), 'gaSoftmax: operator', "the string 'relu'"],
-    [() => losses.gaSoftmax(f32(1, 4), f32(3, 4), labels(0), { operator: 'sigmoid', k: wrong(f32(1)) }), 'gaSoftmax: k', 'a number', '[1]'],
-    [() => losses.gaSoftmax(f32(2 ** 16, 1), f32(2 ** 15, 1), tensor(new Int32Array(2 ** 16))), 'gaSoftmax: result', 'fewer than 2^31', '2147483648'],
+    [
+      () => losses.gaSoftmax(f32(1, 4), f32(3, 4), labels(0), { margin: 0.5 }),
+      'gaSoftmax: margin',
+      'at least 1',
+      '0.5',
+    ],
+    [
+      () => losses.gaSoftmax(f32(1, 4), f32(3, 4), labels(0), { margin: NaN }),
+      'gaSoftmax: margin',
+      'at least 1',
+      'NaN',
+    ],
+    [
+      () => losses.gaSoftmax(f32(1, 4), f32(3, 4), labels(0), { operator: wrong('relu') }),
+      'gaSoftmax: operator',
+      "the string 'relu'",
+    ],
+    [
+      () => losses.gaSoftmax(f32(1, 4), f32(3, 4), labels(0), { operator: 'sigmoid', k: wrong(f32(1)) }),
+      'gaSoftmax: k',
+      'a number',
+      '[1]',
+    ],
+    [
+      () => losses.gaSoftmax(f32(2 ** 16, 1), f32(2 ** 15, 1), tensor(new Int32Array(2 ** 16))),
+      'gaSoftmax: result',
+      'fewer than 2^31',
+      '2147483648',
+    ],
     [() => losses.orthogonality(f32(4)), 'orthogonality: weight', 'at least 2 axes', '[4]'],
     [() => losses.orthogonality(f32(2 ** 16, 1)), 'orthogonality: result', 'fewer than 2^31', '4294967296'],
   ],
@@ -173,8 +403,34 @@ const ROWS: Record<string, Row[]> = {
     [() => f32(2).assign(f64(2)), 'Tensor.assign: source', 'float32 tensor [2]', 'float64 tensor [2]'],
     [() => f32(2).assign(f32(2, 1)), 'Tensor.assign: source', '[2]', '[2, 1]'],
     [() => f32(2).assign(wrong('12')), 'Tensor.assign: source', 'numbers', "the string '12'"],
-    [() => sgdStep([f32(2)], [f32(3)], [null], { lr: 1, momentum: 0, dampening: 0, weightDecay: 0, nesterov: false, firstStep: true }), 'sgdStep: gradients[0]', '[2]', '[3]'],
-    [() => sgdStep([f32(2)], [], [null], { lr: 1, momentum: 0, dampening: 0, weightDecay: 0, nesterov: false, firstStep: true }), 'sgdStep: gradients', '1', '0'],
+    [
+      () =>
+        sgdStep([f32(2)], [f32(3)], [null], {
+          lr: 1,
+          momentum: 0,
+          dampening: 0,
+          weightDecay: 0,
+          nesterov: false,
+          firstStep: true,
+        }),
+      'sgdStep: gradients[0]',
+      '[2]',
+      '[3]',
+    ],
+    [
+      () =>
+        sgdStep([f32(2)], [], [null], {
+          lr: 1,
+          momentum: 0,
+          dampening: 0,
+          weightDecay: 0,
+          nesterov: false,
+          firstStep: true,
+        }),
+      'sgdStep: gradients',
+      '1',
+      '0',
+    ],
     [() => { device.cpu.threads = 0; }, 'device.cpu: threads', 'from 1 to 256', '0'], // prettier-ignore
     [() => { device.cpu.threads = 2.5; }, 'device.cpu: threads', 'from 1 to 256', '2.5'], // prettier-ignore
     [() => device.use(wrong('tpu')), 'device.use: name', "'cpu', 'cuda'", "the string 'tpu'"],
@@ -182,11 +438,14 @@ const ROWS: Record<string, Row[]> = {
 };
 
 describe.each(Object.entries(ROWS))('a bad argument in %s', (_, rows) => {
-  it.each(rows.map(([call, ...words]) => [words.join(' … '), call, words] as const))('is answered with %s', (__, call, words) => {
-    scope(() => {
-      expect(call).toThrowSphereNetError('SPHERENET_ARGUMENT', ...words, ' must be ', ', got ');
-    });
-  });
+  it.each(rows.map(([call, ...words]) => [words.join(' … '), call, words] as const))(
+    'is answered with %s',
+    (__, call, words) => {
+      scope(() => {
+        expect(call).toThrowSphereNetError('SPHERENET_ARGUMENT', ...words, ' must be ', ', got ');
+      });
+    },
+  );
 });
 
 describe('an empty batch', () => {
@@ -196,7 +455,12 @@ describe('an empty batch', () => {
     ['of labels', [0]],
   ])('%s cannot be made', (_, shape) => {
     for (const make of [() => zeros(shape), () => tensor(new Float32Array(), { shape })]) {
-      expect(make).toThrowSphereNetError('SPHERENET_ARGUMENT', 'shape', 'at least 1', `[${shape.join(', ')}]`);
+      expect(make).toThrowSphereNetError(
+        'SPHERENET_ARGUMENT',
+        'shape',
+        'at least 1',
+        `[${shape.join(', ')}]`,
+      );
     }
   });
 });
@@ -229,8 +493,13 @@ describe("device 'cuda' where there is none", () => {
     const { reason, devices } = device.cuda.status();
     expect(reason.length).toBeGreaterThan(10);
     expect(devices).toEqual([]);
-    const uses = [() => device.use('cuda'), () => zeros([1], { device: 'cuda' }), () => tensor([1], { device: 'cuda' })];
-    for (const use of uses) expect(use).toThrowSphereNetError('SPHERENET_DEVICE', "device 'cuda' is not available", reason);
+    const uses = [
+      () => device.use('cuda'),
+      () => zeros([1], { device: 'cuda' }),
+      () => tensor([1], { device: 'cuda' }),
+    ];
+    for (const use of uses)
+      expect(use).toThrowSphereNetError('SPHERENET_DEVICE', "device 'cuda' is not available", reason);
     expect(device.current()).toBe('cpu');
   });
 });

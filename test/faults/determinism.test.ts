@@ -12,16 +12,25 @@ function leaf(seed: number, ...shape: number[]): Tensor {
   return tensor(new Numbers(seed).normals(product(shape)), { shape, dtype: 'float32', requiresGrad: true });
 }
 
-const stats = (channels: number): [Tensor, Tensor] => [leaf(20, channels).detach(), ops.abs(leaf(21, channels)).detach()];
+const stats = (channels: number): [Tensor, Tensor] => [
+  leaf(20, channels).detach(),
+  ops.abs(leaf(21, channels)).detach(),
+];
 
 /** One call of every op, large enough to be split among threads. */
 const CALLS: Record<string, (...leaves: Tensor[]) => Tensor> = {
   conv2d: (x, w, b) => ops.conv2d(x as Tensor, w as Tensor, b, { padding: 1 }),
   'sphereConv2d cosine': (x, w) => ops.sphereConv2d(x as Tensor, w as Tensor, { padding: 1 }),
-  'sphereConv2d linear, strided': (x, w) => ops.sphereConv2d(x as Tensor, w as Tensor, { operator: 'linear', stride: 2 }),
-  'sphereConv2d sigmoid': (x, w, _, k) => ops.sphereConv2d(x as Tensor, w as Tensor, { operator: 'sigmoid', k: ops.add(ops.abs(k as Tensor), 0.1) }),
+  'sphereConv2d linear, strided': (x, w) =>
+    ops.sphereConv2d(x as Tensor, w as Tensor, { operator: 'linear', stride: 2 }),
+  'sphereConv2d sigmoid': (x, w, _, k) =>
+    ops.sphereConv2d(x as Tensor, w as Tensor, {
+      operator: 'sigmoid',
+      k: ops.add(ops.abs(k as Tensor), 0.1),
+    }),
   batchNorm: (x) => ops.batchNorm(x as Tensor, leaf(5, 24), leaf(6, 24), ...stats(24)),
-  'batchNorm in inference': (x) => ops.batchNorm(x as Tensor, leaf(5, 24), leaf(6, 24), ...stats(24), { training: false }),
+  'batchNorm in inference': (x) =>
+    ops.batchNorm(x as Tensor, leaf(5, 24), leaf(6, 24), ...stats(24), { training: false }),
   maxPool2d: (x) => ops.maxPool2d(x as Tensor, 3, { stride: 2, padding: 1 }),
   avgPool2d: (x) => ops.avgPool2d(x as Tensor, 2),
   sum: (x) => ops.sum(x as Tensor, { axes: [1, 3] }),
@@ -31,8 +40,17 @@ const CALLS: Record<string, (...leaves: Tensor[]) => Tensor> = {
   mul: (x) => ops.mul(x as Tensor, ops.square(x as Tensor)),
   relu: (x) => ops.relu(x as Tensor),
   dropout: (x) => ops.dropout(x as Tensor, 0.3, { seed: 9 }),
-  softmaxCrossEntropy: (x) => ops.softmaxCrossEntropy(ops.reshape(x as Tensor, [-1, 96]), tensor(new Numbers(7).labels(1944, 96)), { labelSmoothing: 0.1 }),
-  gaSoftmax: (x, w) => losses.gaSoftmax(ops.reshape(x as Tensor, [-1, 216]), ops.reshape(w as Tensor, [40, 216]), tensor(new Numbers(8).labels(864, 40)), { margin: 3 }),
+  softmaxCrossEntropy: (x) =>
+    ops.softmaxCrossEntropy(ops.reshape(x as Tensor, [-1, 96]), tensor(new Numbers(7).labels(1944, 96)), {
+      labelSmoothing: 0.1,
+    }),
+  gaSoftmax: (x, w) =>
+    losses.gaSoftmax(
+      ops.reshape(x as Tensor, [-1, 216]),
+      ops.reshape(w as Tensor, [40, 216]),
+      tensor(new Numbers(8).labels(864, 40)),
+      { margin: 3 },
+    ),
   orthogonality: (_, w) => losses.orthogonality(w as Tensor),
   concat: (x) => ops.concat([x as Tensor, ops.slice(x as Tensor, [0, 0, 0, 0], [6, 36, 36, 11])], 3),
   pad: (x) => ops.pad(x as Tensor, [[0, 0], [1, 2], [3, 0], [0, 1]]), // prettier-ignore
@@ -49,7 +67,9 @@ function outcome(call: (...leaves: Tensor[]) => Tensor, threads: number): Buffer
     const leaves = [leaf(1, 6, 36, 36, 24), leaf(2, 40, 3, 3, 24), leaf(3, 40), leaf(4, 40)];
     const y = call(...leaves);
     if (y.requiresGrad) y.backward(leaf(10, ...y.shape).detach());
-    return [y, ...leaves.map(({ grad }) => grad)].map((t) => Buffer.from(t?.dataSync().buffer ?? []));
+    return [y, ...leaves.map(({ grad }) => grad)].map((t) =>
+      Buffer.from((t?.dataSync() ?? new Float32Array()).buffer as ArrayBuffer),
+    );
   });
 }
 

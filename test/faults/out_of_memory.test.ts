@@ -23,7 +23,9 @@ describe('a request that does not fit into memory', () => {
       );
       const { tensors } = memory();
       // Ops allocate too, and say so in the same way; nothing of what they tried is left.
-      expect(() => ops.concat([ops.reshape(held[0] ?? survivor, [-1, 1])], 0)).toThrowSphereNetError('SPHERENET_OUT_OF_MEMORY');
+      expect(() => ops.concat([ops.reshape(held[0] ?? survivor, [-1, 1])], 0)).toThrowSphereNetError(
+        'SPHERENET_OUT_OF_MEMORY',
+      );
       expect(memory().tensors - tensors).toBeLessThanOrEqual(1);
       expect(Array.from(ops.add(survivor, 1).dataSync())).toEqual([2, 3, 4]);
     });

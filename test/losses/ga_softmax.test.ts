@@ -47,7 +47,14 @@ const cases: fc.Arbitrary<Case> = fc
     const numbers = new Numbers(c.seed);
     const [x, w] = [numbers.normals(c.n * c.d), numbers.normals(c.classes * c.d)];
     const sphere = { operator: 'cosine', k: 1, epsilon: EPSILON } as const;
-    const cosines = reference.sphereConv2d(x, [c.n, 1, 1, c.d], w, [c.classes, 1, 1, c.d], sphere, reference.PLAIN);
+    const cosines = reference.sphereConv2d(
+      x,
+      [c.n, 1, 1, c.d],
+      w,
+      [c.classes, 1, 1, c.d],
+      sphere,
+      reference.PLAIN,
+    );
     return { ...c, x, w, labels: numbers.labels(c.n, c.classes), cosines };
   });
 
@@ -58,7 +65,12 @@ function expectedLoss(c: Case, operator: reference.Operator): number {
     const norm = Math.sqrt(row.reduce((sum, v) => sum + v * v, EPSILON));
     const logits = Float64Array.from({ length: c.classes }, (_, j) => {
       const cosine = c.cosines[i * c.classes + j] as number;
-      return norm * (j === c.labels[i] ? psi(Math.acos(cosine), operator, c.k, c.margin) : reference.angular(cosine, operator, c.k));
+      return (
+        norm *
+        (j === c.labels[i]
+          ? psi(Math.acos(cosine), operator, c.k, c.margin)
+          : reference.angular(cosine, operator, c.k))
+      );
     });
     total += reference.crossEntropy(logits, c.classes, c.labels.subarray(i, i + 1), 0);
   }
@@ -74,7 +86,8 @@ function nearBorder(c: Case): boolean {
 }
 
 function apply(c: Case, operator: reference.Operator): (x: Tensor, w: Tensor) => Tensor {
-  return (x, w) => losses.gaSoftmax(x, w, tensor(c.labels), { operator, k: c.k, margin: c.margin, epsilon: EPSILON });
+  return (x, w) =>
+    losses.gaSoftmax(x, w, tensor(c.labels), { operator, k: c.k, margin: c.margin, epsilon: EPSILON });
 }
 
 describe.each(OPERATORS)('gaSoftmax with operator %s', (operator) => {
@@ -82,8 +95,14 @@ describe.each(OPERATORS)('gaSoftmax with operator %s', (operator) => {
     fc.assert(
       fc.property(cases, (c) => {
         scope(() => {
-          for (const [dtype, tolerance] of [['float64', 1e-12], ['float32', 1e-4]] as const) {
-            const loss = apply(c, operator)(tensor(c.x, { shape: [c.n, c.d], dtype }), tensor(c.w, { shape: [c.classes, c.d], dtype }));
+          for (const [dtype, tolerance] of [
+            ['float64', 1e-12],
+            ['float32', 1e-4],
+          ] as const) {
+            const loss = apply(c, operator)(
+              tensor(c.x, { shape: [c.n, c.d], dtype }),
+              tensor(c.w, { shape: [c.classes, c.d], dtype }),
+            );
             expect(loss).toBeAllClose([expectedLoss(c, operator)], tolerance);
           }
         });
@@ -116,11 +135,18 @@ describe.each(OPERATORS)('gaSoftmax with operator %s', (operator) => {
         const weight = tensor(w, { shape: [classes, d], requiresGrad: true });
         let loss: Tensor;
         if (direct) {
-          loss = losses.gaSoftmax(features, weight, tensor(labels), { operator, margin: 1, epsilon: EPSILON });
+          loss = losses.gaSoftmax(features, weight, tensor(labels), {
+            operator,
+            margin: 1,
+            epsilon: EPSILON,
+          });
         } else {
           // ‖x‖ as x·x/‖x‖ with ‖x‖ taken as √(Σx² + ε): built from a SphereLinear of the row with itself.
           const norms = rowNorms(features);
-          loss = ops.softmaxCrossEntropy(ops.mul(ops.sphereLinear(features, weight, { operator, epsilon: EPSILON }), norms), tensor(labels));
+          loss = ops.softmaxCrossEntropy(
+            ops.mul(ops.sphereLinear(features, weight, { operator, epsilon: EPSILON }), norms),
+            tensor(labels),
+          );
         }
         loss.backward();
         return [loss.dataSync(), features.grad?.dataSync(), weight.grad?.dataSync()] as Float64Array[];
@@ -136,8 +162,11 @@ describe.each(OPERATORS)('gaSoftmax with operator %s', (operator) => {
       const x = tensor(numbers.normals(8 * 5), { shape: [8, 5] });
       const w = tensor(numbers.normals(6 * 5), { shape: [6, 5] });
       const labels = tensor(numbers.labels(8, 6));
-      const values = [1, 1.5, 2, 3, 4].map((margin) => losses.gaSoftmax(x, w, labels, { operator, margin }).itemSync());
-      for (let i = 1; i < values.length; ++i) expect(values[i]).toBeGreaterThanOrEqual(values[i - 1] as number);
+      const values = [1, 1.5, 2, 3, 4].map((margin) =>
+        losses.gaSoftmax(x, w, labels, { operator, margin }).itemSync(),
+      );
+      for (let i = 1; i < values.length; ++i)
+        expect(values[i]).toBeGreaterThanOrEqual(values[i - 1] as number);
     });
   });
 
@@ -157,7 +186,7 @@ describe.each(OPERATORS)('gaSoftmax with operator %s', (operator) => {
 /** √(Σx² + ε) of each row [N, 1], as constants. */
 function rowNorms(x: Tensor): Tensor {
   const [n, d] = x.shape as [number, number];
-  const values = x.dataSync();
+  const values = x.dataSync() as Float64Array;
   return tensor(
     Float64Array.from({ length: n }, (_, i) =>
       Math.sqrt(values.subarray(i * d, (i + 1) * d).reduce((sum: number, v: number) => sum + v * v, EPSILON)),
@@ -175,7 +204,9 @@ describe('ψ of the cosine operator', () => {
         let last = Infinity;
         for (let theta = 0.001; theta < Math.PI; theta += 0.01) {
           const x = tensor(Float64Array.of(Math.cos(theta), Math.sin(theta), 0), { shape: [1, 3] });
-          const loss = losses.gaSoftmax(x, w, tensor(Int32Array.of(0)), { margin: m, epsilon: 1e-30 }).itemSync();
+          const loss = losses
+            .gaSoftmax(x, w, tensor(Int32Array.of(0)), { margin: m, epsilon: 1e-30 })
+            .itemSync();
           const value = -Math.log(Math.expm1(loss));
           expect(value).toBeCloseTo(psi(theta, 'cosine', 1, m), 6);
           expect(value).toBeLessThan(last);

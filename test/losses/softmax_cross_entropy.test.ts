@@ -21,13 +21,23 @@ describe('softmaxCrossEntropy', () => {
         const labels = numbers.labels(rows, classes);
         const expected = reference.crossEntropy(logits, classes, labels, labelSmoothing);
         scope(() => {
-          for (const [dtype, tolerance] of [['float64', 1e-12], ['float32', 1e-5]] as const) {
-            const loss = losses.softmaxCrossEntropy(tensor(logits, { shape: [rows, classes], dtype }), tensor(labels), { labelSmoothing });
+          for (const [dtype, tolerance] of [
+            ['float64', 1e-12],
+            ['float32', 1e-5],
+          ] as const) {
+            const loss = losses.softmaxCrossEntropy(
+              tensor(logits, { shape: [rows, classes], dtype }),
+              tensor(labels),
+              { labelSmoothing },
+            );
             expect(loss.shape).toEqual([]);
-            expect(Math.abs(loss.itemSync() - expected)).toBeLessThanOrEqual(tolerance * Math.max(1, expected));
+            expect(Math.abs(loss.itemSync() - expected)).toBeLessThanOrEqual(
+              tolerance * Math.max(1, expected),
+            );
           }
         });
-        const f = (x: Parameters<typeof ops.sum>[0]): typeof x => ops.softmaxCrossEntropy(x, tensor(labels), { labelSmoothing });
+        const f = (x: Parameters<typeof ops.sum>[0]): typeof x =>
+          ops.softmaxCrossEntropy(x, tensor(labels), { labelSmoothing });
         gradcheck(f, [{ shape: [rows, classes], data: logits }], { seed });
       }),
       settings(40),
@@ -63,7 +73,10 @@ describe('softmaxCrossEntropy', () => {
       const logits = tensor(new Float64Array(2 * 7), { shape: [2, 7] });
       const labels = tensor(Int32Array.of(0, 6));
       for (const labelSmoothing of [0, 0.3]) {
-        expect(ops.softmaxCrossEntropy(logits, labels, { labelSmoothing }).itemSync()).toBeCloseTo(Math.log(7), 12);
+        expect(ops.softmaxCrossEntropy(logits, labels, { labelSmoothing }).itemSync()).toBeCloseTo(
+          Math.log(7),
+          12,
+        );
       }
     });
   });

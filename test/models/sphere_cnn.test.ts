@@ -76,15 +76,13 @@ describe('sphereCnn', () => {
   it(
     'makes the same network of the same seed, and the same layers under another head',
     inScope(async () => {
-      const [a, b, c] = (['softmax', 'softmax', { operator: 'cosine' }] as const).map((head) => {
+      const made = (['softmax', 'softmax', { operator: 'cosine' }] as const).map((head) => {
         return sphereCnn({ ...tiny, head, generator: new Generator(9) });
       });
-      const [first, same, other] = await Promise.all([a, b, c].map((model) => model?.stateDict()));
+      const [first, same, other] = await Promise.all(made.map((model) => model.stateDict()));
       expect(same).toEqual(first);
       expect(other?.['features.0.weight']).toEqual(first?.['features.0.weight']);
-      a?.dispose();
-      b?.dispose();
-      c?.dispose();
+      for (const model of made) model.dispose();
     }),
   );
 

@@ -57,15 +57,17 @@ inline int runBench(spherenet::Ops& ops) {
     int64_t size, c, o;
   };
   double plainTotal = 0, sphereTotal = 0;
-  for (const Layer l : {Layer{32, 3, 64}, {32, 64, 64}, {16, 64, 96}, {16, 96, 96}, {8, 96, 128}, {8, 128, 128}}) {
+  for (const Layer l :
+       {Layer{32, 3, 64}, {32, 64, 64}, {16, 64, 96}, {16, 96, 96}, {8, 96, 128}, {8, 128, 128}}) {
     const int64_t n = 64;
     Conv2dParams p;
     p.padTop = p.padBottom = p.padLeft = p.padRight = 1;
     AngularParams a;
     a.op = AngularOperator::Sigmoid;
     const BenchTensor x({n, l.size, l.size, l.c}), w({l.o, 3, 3, l.c}), dy({n, l.size, l.size, l.o}),
-        y({n, l.size, l.size, l.o}), h({n, l.size, l.size, l.o}), dx({n, l.size, l.size, l.c}), dw({l.o, 3, 3, l.c}),
-        nx({n, l.size, l.size, 1}), r({n, l.size, l.size, 1}), nw({l.o}), q({l.o}), bias({l.o}), dbias({l.o});
+        y({n, l.size, l.size, l.o}), h({n, l.size, l.size, l.o}), dx({n, l.size, l.size, l.c}),
+        dw({l.o, 3, 3, l.c}), nx({n, l.size, l.size, 1}), r({n, l.size, l.size, 1}), nw({l.o}), q({l.o}),
+        bias({l.o}), dbias({l.o});
     const double work = 2e-9 * static_cast<double>(n * l.size * l.size * l.o * l.c * 9);
     const double forward = bestTime([&] { ops.conv2d(p, x, w, bias, y); });
     const double data = bestTime([&] { ops.conv2dDataGradient(p, dy, w, dx); });

@@ -50,7 +50,8 @@ inline Angular angular(spherenet::AngularOperator op, double cosine, double k) {
   if (op == spherenet::AngularOperator::Linear) return {2 / pi * s, 2 / pi / root, 0};
   const double numerator = std::tanh(s / (2 * k)), limit = std::tanh(pi / (4 * k));
   const double g = numerator / limit;
-  const double byK = -(1 - numerator * numerator) * s / (2 * k * k) + g * (1 - limit * limit) * pi / (4 * k * k);
+  const double byK =
+      -(1 - numerator * numerator) * s / (2 * k * k) + g * (1 - limit * limit) * pi / (4 * k * k);
   return {g, (1 - numerator * numerator) / (2 * k * limit * root), byK / limit};
 }
 
@@ -59,8 +60,8 @@ struct Result {
 };
 
 /// Everything about a case. `sphere` off: a plain convolution. k, bias may be empty.
-inline Result run(const Case& t, bool sphere, const Values& x, const Values& w, const Values& k, const Values& bias,
-                  const Values& dy) {
+inline Result run(const Case& t, bool sphere, const Values& x, const Values& w, const Values& k,
+                  const Values& bias, const Values& dy) {
   const int64_t size = t.filterSize(), groupFilters = t.o / t.p.groups;
   Result r;
   r.y.resize(t.positions() * t.o);

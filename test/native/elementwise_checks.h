@@ -193,14 +193,12 @@ inline void checkReductions(Ops& ops) {
     for (int i = 0; i < rank; ++i) reduced[i] = randomInteger(0, 1) ? 1 : whole[i];
     checkOne(kFloats[trial % 2], whole, reduced);
   }
-  const std::pair<Dims, Dims> large[] = {{dims({100003}), dims({1})},
-                                         {dims({3, 70001}), dims({3, 1})},
-                                         {dims({40001, 3}), dims({1, 3})},
-                                         {dims({900, 130}), dims({1, 130})},
-                                         {dims({3, 70000}), dims({1, 70000})},
-                                         {dims({5001, 17}), dims({5001, 1})},
-                                         {dims({2, 999, 300}), dims({2, 1, 300})},
-                                         {dims({30, 41, 50}), dims({1, 41, 1})}};
+  const std::pair<Dims, Dims> large[] = {
+      {dims({100003}), dims({1})},           {dims({3, 70001}), dims({3, 1})},
+      {dims({40001, 3}), dims({1, 3})},      {dims({900, 130}), dims({1, 130})},
+      {dims({300, 260}), dims({1, 260})},    {dims({3, 70000}), dims({1, 70000})},
+      {dims({5001, 17}), dims({5001, 1})},   {dims({2, 999, 300}), dims({2, 1, 300})},
+      {dims({30, 41, 50}), dims({1, 41, 1})}};
   for (const auto& [whole, reduced] : large) {
     for (DType dtype : kFloats) checkOne(dtype, whole, reduced);
   }

@@ -89,7 +89,7 @@ inline double marginReference(const AngularParams& a, double m, double c) {
 struct AngularCase {
   AngularParams a;
   double margin;
-  Array cosines, norms, labels, loss, probabilities, dloss, dcosines, dnorms;
+  Array cosines, norms, labels, loss, probabilities, dloss, dcosines, radial;
 
   AngularCase(const AngularParams& params, double m, DType dtype, int64_t batch, int64_t classes)
       : a(params),
@@ -101,11 +101,11 @@ struct AngularCase {
         probabilities(dtype, cosines.shape()),
         dloss(Array::filled(dtype, dims({}), [](int64_t) { return 1.25; })),
         dcosines(dtype, cosines.shape()),
-        dnorms(dtype, norms.shape()) {}
+        radial(dtype, norms.shape()) {}
 
   void forward(Ops& ops) { ops.angularSoftmax(a, margin, cosines, norms, labels, loss, probabilities); }
   void backward(Ops& ops) {
-    ops.angularSoftmaxBackward(a, margin, cosines, norms, labels, probabilities, dloss, dcosines, dnorms);
+    ops.angularSoftmaxBackward(a, margin, cosines, norms, labels, probabilities, dloss, dcosines, radial);
   }
 };
 
@@ -143,20 +143,22 @@ inline void checkAngularSoftmax(Ops& ops) {
             AngularCase exact = t;
             for (Array AngularCase::*member :
                  {&AngularCase::cosines, &AngularCase::norms, &AngularCase::loss, &AngularCase::probabilities,
-                  &AngularCase::dloss, &AngularCase::dcosines, &AngularCase::dnorms}) {
+                  &AngularCase::dloss, &AngularCase::dcosines, &AngularCase::radial}) {
               const Array& single = t.*member;
               exact.*member =
                   Array::filled(DType::Float64, single.shape(), [&](int64_t i) { return single[i]; });
             }
             exact.forward(ops);
             exact.backward(ops);
-            std::vector<double> dc, dn;
+            std::vector<double> dc, dr;
             for (int64_t i = 0; i < exact.dcosines.size(); ++i) dc.push_back(exact.dcosines[i]);
-            for (int64_t i = 0; i < exact.dnorms.size(); ++i) dn.push_back(exact.dnorms[i]);
+            for (int64_t i = 0; i < exact.radial.size(); ++i) dr.push_back(exact.radial[i]);
             expectNear("angularSoftmax dcosines", t.dcosines, dc, 1e-5);
-            expectNear("angularSoftmax dnorms", t.dnorms, dn, 1e-5);
+            expectNear("angularSoftmax radial", t.radial, dr, 1e-5);
           } else if (classes < 10) {
-            const Array dcosines = t.dcosines, dnorms = t.dnorms;
+            const Array dcosines = t.dcosines;
+            const Array dnorms =
+                Array::filled(dtype, t.norms.shape(), [&](int64_t i) { return t.radial[i] * t.norms[i]; });
             const auto loss = [&] {
               t.forward(ops);
               return 1.25 * t.loss[0];
@@ -232,7 +234,7 @@ inline void checkAngularLimits(Ops& ops) {
           expectFinite("angularSoftmax loss", t.loss);
           expectFinite("angularSoftmax probabilities", t.probabilities);
           expectFinite("angularSoftmax dcosines", t.dcosines);
-          expectFinite("angularSoftmax dnorms", t.dnorms);
+          expectFinite("angularSoftmax radial", t.radial);
         }
       }
     }

@@ -179,7 +179,7 @@ describe('Module', () => {
   it('takes floating-point tensors as parameters only', () => {
     const labels = zeros([2], { dtype: 'int32' });
     expect(() => nn.parameter(labels)).toThrow(
-      'parameter: tensor must be a float32 or float64 tensor, got a int32',
+      'parameter: tensor must be a float32 or float64 tensor, got an int32',
     );
     labels.dispose();
   });

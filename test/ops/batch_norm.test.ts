@@ -6,20 +6,37 @@ import { ops, scope, tensor } from '../support/library';
 import type { Tensor } from '../support/library';
 import { Numbers, product } from '../support/numbers';
 
-function statistics(x: Float64Array, channels: number): { mean: Float64Array; variance: Float64Array; count: number } {
+function statistics(
+  x: Float64Array,
+  channels: number,
+): { mean: Float64Array; variance: Float64Array; count: number } {
   const count = x.length / channels;
   const mean = new Float64Array(channels);
   const variance = new Float64Array(channels);
   x.forEach((v, i) => (mean[i % channels] = (mean[i % channels] as number) + v / count));
-  x.forEach((v, i) => (variance[i % channels] = (variance[i % channels] as number) + (v - (mean[i % channels] as number)) ** 2 / count));
+  x.forEach(
+    (v, i) =>
+      (variance[i % channels] =
+        (variance[i % channels] as number) + (v - (mean[i % channels] as number)) ** 2 / count),
+  );
   return { mean, variance, count };
 }
 
-function normalised(x: Float64Array, mean: Float64Array, variance: Float64Array, gamma: Float64Array, beta: Float64Array, epsilon: number): Float64Array {
+function normalised(
+  x: Float64Array,
+  mean: Float64Array,
+  variance: Float64Array,
+  gamma: Float64Array,
+  beta: Float64Array,
+  epsilon: number,
+): Float64Array {
   const C = mean.length;
   return x.map((v, i) => {
     const c = i % C;
-    return ((gamma[c] as number) * (v - (mean[c] as number))) / Math.sqrt((variance[c] as number) + epsilon) + (beta[c] as number);
+    return (
+      ((gamma[c] as number) * (v - (mean[c] as number))) / Math.sqrt((variance[c] as number) + epsilon) +
+      (beta[c] as number)
+    );
   });
 }
 
@@ -37,13 +54,25 @@ describe('batchNorm in training', () => {
         const x = numbers.normals(product(shape)).map((v) => 3 * v + 2);
         const [gamma, beta] = [numbers.normals(channels), numbers.normals(channels)];
         const { mean, variance, count } = statistics(x, channels);
-        for (const [dtype, tolerance] of [['float64', 1e-12], ['float32', 1e-5]] as const) {
+        for (const [dtype, tolerance] of [
+          ['float64', 1e-12],
+          ['float32', 1e-5],
+        ] as const) {
           scope(() => {
-            const [m, v] = [tensor(new Float64Array(channels).fill(0.5), { dtype }), tensor(new Float64Array(channels).fill(2), { dtype })];
+            const [m, v] = [
+              tensor(new Float64Array(channels).fill(0.5), { dtype }),
+              tensor(new Float64Array(channels).fill(2), { dtype }),
+            ];
             const y = ops.batchNorm(tensor(x, { shape, dtype }), tensor(gamma, { dtype }), tensor(beta, { dtype }), m, v, { momentum: 0.25, epsilon: 1e-3 }); // prettier-ignore
             expect(y).toBeAllClose(normalised(x, mean, variance, gamma, beta, 1e-3), tolerance);
-            expect(m).toBeAllClose(mean.map((s) => 0.75 * 0.5 + 0.25 * s), tolerance);
-            expect(v).toBeAllClose(variance.map((s) => 0.75 * 2 + (0.25 * s * count) / (count - 1)), tolerance);
+            expect(m).toBeAllClose(
+              mean.map((s) => 0.75 * 0.5 + 0.25 * s),
+              tolerance,
+            );
+            expect(v).toBeAllClose(
+              variance.map((s) => 0.75 * 2 + (0.25 * s * count) / (count - 1)),
+              tolerance,
+            );
           });
         }
       }),
@@ -63,7 +92,12 @@ describe('batchNorm in training', () => {
     );
   });
 
-  it.each([[4, 3], [1000, 300], [70_000, 2]])('of %i rows and %i channels keeps float32 precision around a large mean', (rows, channels) => { // prettier-ignore
+  it.each([
+    [4, 3],
+    [1000, 300],
+    [70_000, 2],
+  ])('of %i rows and %i channels keeps float32 precision around a large mean', (rows, channels) => {
+    // prettier-ignore
     scope(() => {
       const x = new Numbers(2).normals(rows * channels).map((v) => Math.fround(1000 + v));
       const { mean, variance } = statistics(x, channels);
@@ -78,7 +112,12 @@ describe('batchNorm in training', () => {
     'of a single value per channel leaves no NaN behind',
     inScope(() => {
       const x = tensor([[3, -4]], { requiresGrad: true });
-      const [gamma, beta, m, v] = [tensor([1, 1]), tensor([0.5, 0.25]), tensor([0, 0]), tensor([1, 1])] as const;
+      const [gamma, beta, m, v] = [
+        tensor([1, 1]),
+        tensor([0.5, 0.25]),
+        tensor([0, 0]),
+        tensor([1, 1]),
+      ] as const;
       const y = ops.batchNorm(x, gamma, beta, m, v);
       ops.sum(ops.square(y)).backward();
       expect(y).toBeAllClose([0.5, 0.25], 1e-6);
@@ -92,8 +131,16 @@ describe('batchNorm in training', () => {
       const x = tensor(new Float32Array(24).fill(7), { shape: [2, 2, 2, 3], requiresGrad: true });
       const [one, zero] = [tensor([1, 1, 1]), tensor([0, 0, 0])];
       const y = ops.batchNorm(x, one, tensor([1, 2, 3]), zero, tensor([1, 1, 1]));
-      y.backward(tensor(new Float32Array(24).map((_, i) => i), { shape: [2, 2, 2, 3] }));
-      expect(y).toBeAllClose(new Float32Array(24).map((_, i) => 1 + (i % 3)), 1e-6);
+      y.backward(
+        tensor(
+          new Float32Array(24).map((_, i) => i),
+          { shape: [2, 2, 2, 3] },
+        ),
+      );
+      expect(y).toBeAllClose(
+        new Float32Array(24).map((_, i) => 1 + (i % 3)),
+        1e-6,
+      );
       expect((x.grad as Tensor).dataSync().every(Number.isFinite)).toBe(true);
     }),
   );
@@ -114,7 +161,10 @@ describe('batchNorm in inference', () => {
           const x = numbers.normals(product(shape));
           const one = new Float64Array(channels).fill(1);
           const [m, v] = [tensor(mean), tensor(variance)];
-          const y = ops.batchNorm(tensor(x, { shape }), tensor(one), tensor(one), m, v, { training: false, epsilon: 0.01 });
+          const y = ops.batchNorm(tensor(x, { shape }), tensor(one), tensor(one), m, v, {
+            training: false,
+            epsilon: 0.01,
+          });
           expect(y).toBeAllClose(normalised(x, mean, variance, one, one, 0.01), 1e-13);
           expect([m.dataSync(), v.dataSync()]).toEqual([mean, variance]);
         });

@@ -13,12 +13,26 @@ describe('conv2d', () => {
     fc.assert(
       fc.property(convCases, ({ input, weight, options, seed }) => {
         const numbers = new Numbers(seed);
-        const [x, w, b] = [numbers.normals(product(input)), numbers.normals(product(weight)), numbers.normals(weight[0])];
-        const expected = reference.conv2d(x, input, w, weight, options).map((v, i) => v + (b[i % weight[0]] as number));
-        for (const [dtype, tolerance] of [['float64', 1e-13], ['float32', 1e-5]] as const) {
+        const [x, w, b] = [
+          numbers.normals(product(input)),
+          numbers.normals(product(weight)),
+          numbers.normals(weight[0]),
+        ];
+        const expected = reference
+          .conv2d(x, input, w, weight, options)
+          .map((v, i) => v + (b[i % weight[0]] as number));
+        for (const [dtype, tolerance] of [
+          ['float64', 1e-13],
+          ['float32', 1e-5],
+        ] as const) {
           scope(() => {
             const bias = tensor(b, { dtype });
-            const y = ops.conv2d(tensor(x, { shape: input, dtype }), tensor(w, { shape: weight, dtype }), bias, options);
+            const y = ops.conv2d(
+              tensor(x, { shape: input, dtype }),
+              tensor(w, { shape: weight, dtype }),
+              bias,
+              options,
+            );
             expect(y.shape).toEqual(reference.outputShape(input, [weight[1], weight[2]], weight[0], options));
             expect(y).toBeAllClose(expected, tolerance);
           });
@@ -57,7 +71,10 @@ describe('conv2d', () => {
       const y = reference.conv2d(x, input, w, weight, options);
       const dy = numbers.normals(y.length);
       const { dx, dw } = reference.conv2dGradients(x, input, w, weight, dy, options);
-      for (const [dtype, tolerance] of [['float64', 1e-12], ['float32', 2e-5]] as const) {
+      for (const [dtype, tolerance] of [
+        ['float64', 1e-12],
+        ['float32', 2e-5],
+      ] as const) {
         scope(() => {
           const images = tensor(x, { shape: input, dtype, requiresGrad: true });
           const filters = tensor(w, { shape: weight, dtype, requiresGrad: true });
@@ -95,7 +112,10 @@ describe('conv2d', () => {
       const x = tensor(numbers.normals(1 * 5 * 5 * 6), { shape: [1, 5, 5, 6], dtype: 'float64' });
       const w = tensor(numbers.normals(4 * 3 * 3 * 3), { shape: [4, 3, 3, 3], dtype: 'float64' });
       const parts = [0, 1].map((g) =>
-        ops.conv2d(ops.slice(x, [0, 0, 0, 3 * g], [1, 5, 5, 3]), ops.slice(w, [2 * g, 0, 0, 0], [2, 3, 3, 3])),
+        ops.conv2d(
+          ops.slice(x, [0, 0, 0, 3 * g], [1, 5, 5, 3]),
+          ops.slice(w, [2 * g, 0, 0, 0], [2, 3, 3, 3]),
+        ),
       );
       expect(ops.conv2d(x, w, null, { groups: 2 })).toBeAllClose(ops.concat(parts, 3), 1e-13);
     }),
@@ -128,7 +148,9 @@ describe('linear', () => {
         const expected = Float64Array.from({ length: n * o }, (_, i) => {
           const row = Math.floor(i / o) * d;
           const column = (i % o) * d;
-          return x.subarray(row, row + d).reduce((sum, v, j) => sum + v * (w[column + j] as number), b[i % o] as number);
+          return x
+            .subarray(row, row + d)
+            .reduce((sum, v, j) => sum + v * (w[column + j] as number), b[i % o] as number);
         });
         const inputs = [
           { shape: [n, d], data: x },
@@ -136,7 +158,11 @@ describe('linear', () => {
           { shape: [o], data: b },
         ];
         scope(() => {
-          const [xt, wt, bt] = inputs.map(({ shape, data }) => tensor(data, { shape })) as [never, never, never];
+          const [xt, wt, bt] = inputs.map(({ shape, data }) => tensor(data, { shape })) as [
+            never,
+            never,
+            never,
+          ];
           const y = ops.linear(xt, wt, bt);
           expect(y.shape).toEqual([n, o]);
           expect(y).toBeAllClose(expected, 1e-13);

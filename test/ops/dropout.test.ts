@@ -5,17 +5,17 @@ import { gradcheck } from '../support/gradcheck';
 const COUNT = 100_000;
 
 describe('dropout', () => {
-  it.each([0.1, 0.5, 0.9])(
-    'with p = %p drops that share and keeps the mean',
-    (p) =>
-      inScope(() => {
-        const y = ops.dropout(tensor(new Float32Array(COUNT).fill(1)), p, { seed: 11 }).dataSync();
-        const kept = y.filter((v) => v !== 0);
-        expect(kept.length / COUNT).toBeCloseTo(1 - p, 2);
-        expect(kept.every((v) => v === Math.fround(1 / (1 - p)))).toBe(true);
-        const mean = y.reduce((a, b) => a + b, 0) / COUNT; // prettier-ignore
-        expect(Math.abs(mean - 1)).toBeLessThan(4 * Math.sqrt(p / (1 - p) / COUNT));
-      })(),
+  it.each([0.1, 0.5, 0.9])('with p = %p drops that share and keeps the mean', (p) =>
+    inScope(() => {
+      const y = ops
+        .dropout(tensor(new Float32Array(COUNT).fill(1)), p, { seed: 11 })
+        .dataSync() as Float32Array;
+      const kept = y.filter((v) => v !== 0);
+      expect(kept.length / COUNT).toBeCloseTo(1 - p, 2);
+      expect(kept.every((v) => v === Math.fround(1 / (1 - p)))).toBe(true);
+      const mean = y.reduce((a, b) => a + b, 0) / COUNT; // prettier-ignore
+      expect(Math.abs(mean - 1)).toBeLessThan(4 * Math.sqrt(p / (1 - p) / COUNT));
+    })(),
   );
 
   it(
@@ -33,7 +33,8 @@ describe('dropout', () => {
     'repeats with a seed or an equal generator, and differs without',
     inScope(() => {
       const x = tensor(new Float32Array(200).fill(1));
-      const drop = (options: Parameters<typeof ops.dropout>[2]): unknown => ops.dropout(x, 0.5, options).dataSync();
+      const drop = (options: Parameters<typeof ops.dropout>[2]): unknown =>
+        ops.dropout(x, 0.5, options).dataSync();
       expect(drop({ seed: 5 })).toEqual(drop({ seed: 5 }));
       expect(drop({ seed: 5 })).not.toEqual(drop({ seed: 6 }));
       expect(drop({ generator: new Generator(8) })).toEqual(drop({ generator: new Generator(8) }));

@@ -7,14 +7,16 @@ import type { Tensor } from '../support/library';
 import { Numbers, product } from '../support/numbers';
 
 /** A shape and two shapes that broadcast to it. */
-const broadcasts = fc.tuple(shapes(0, 4, 4), fc.array(fc.boolean(), { minLength: 8, maxLength: 8 }), fc.nat(4), fc.nat(4), seeds).map(
-  ([shape, ones, dropA, dropB, seed]) => {
+const broadcasts = fc
+  .tuple(shapes(0, 4, 4), fc.array(fc.boolean(), { minLength: 8, maxLength: 8 }), fc.nat(4), fc.nat(4), seeds)
+  .map(([shape, ones, dropA, dropB, seed]) => {
     const a = shape.map((extent, axis) => (ones[axis] ? 1 : extent)).slice(Math.min(dropA, shape.length));
     // Where a has an axis in full, b may have 1.
-    const b = shape.map((extent, axis) => (ones[4 + axis] && !ones[axis] ? 1 : extent)).slice(dropA > 0 ? 0 : Math.min(dropB, shape.length));
+    const b = shape
+      .map((extent, axis) => (ones[4 + axis] && !ones[axis] ? 1 : extent))
+      .slice(dropA > 0 ? 0 : Math.min(dropB, shape.length));
     return { a, b, seed };
-  },
-);
+  });
 
 function index(flat: number, shape: readonly number[], of: readonly number[]): number {
   let result = 0;
@@ -68,9 +70,26 @@ describe.each([
     'computes long float32 rows, columns and scalars alike',
     inScope(() => {
       const numbers = new Numbers(3);
-      for (const [a, b] of [[[300, 301], [300, 301]], [[300, 301], [301]], [[300, 301], [300, 1]], [[1], [50_000]], [[70_000, 3], [3]], [[], [7, 5]]]) { // prettier-ignore
+      for (const [a, b] of [
+        [
+          [300, 301],
+          [300, 301],
+        ],
+        [[300, 301], [301]],
+        [
+          [300, 301],
+          [300, 1],
+        ],
+        [[1], [50_000]],
+        [[70_000, 3], [3]],
+        [[], [7, 5]],
+      ]) {
+        // prettier-ignore
         const [x, z] = [numbers.normals(product(a as number[])), numbers.normals(product(b as number[]))];
-        const y = ops[name](tensor(x, { shape: a as number[], dtype: 'float32' }), tensor(z, { shape: b as number[], dtype: 'float32' }));
+        const y = ops[name](
+          tensor(x, { shape: a as number[], dtype: 'float32' }),
+          tensor(z, { shape: b as number[], dtype: 'float32' }),
+        );
         const expected = Float64Array.from({ length: y.size }, (_, i) =>
           f(x[index(i, y.shape, a as number[])] as number, z[index(i, y.shape, b as number[])] as number),
         );
@@ -88,6 +107,7 @@ describe.each([
   ['leakyRelu with slope 2', (x: Tensor) => ops.leakyRelu(x, 2), (v: number) => (v > 0 ? v : 2 * v)],
   ['abs', (x: Tensor) => ops.abs(x), Math.abs],
   ['square', (x: Tensor) => ops.square(x), (v: number) => v * v],
+  ['sqrt', (x: Tensor) => ops.sqrt(ops.abs(x)), (v: number) => Math.sqrt(Math.abs(v))],
   ['scale', (x: Tensor) => ops.scale(x, -1.25, 0.5), (v: number) => -1.25 * v + 0.5],
 ] as const)('%s', (_, op, f) => {
   it('computes its definition and has the gradients that finite differences find', () => {
@@ -95,7 +115,10 @@ describe.each([
       fc.property(shapes(0, 4, 5), seeds, (shape, seed) => {
         const data = new Numbers(seed).apart(product(shape));
         scope(() => {
-          for (const [dtype, tolerance] of [['float64', 1e-15], ['float32', 1e-6]] as const) {
+          for (const [dtype, tolerance] of [
+            ['float64', 1e-15],
+            ['float32', 1e-6],
+          ] as const) {
             const y = op(tensor(data, { shape, dtype }));
             expect(y.shape).toEqual(shape);
             expect(y).toBeAllClose(data.map(f), tolerance);
@@ -139,7 +162,15 @@ describe('cast', () => {
     'rounds into integers towards zero and saturates',
     inScope(() => {
       const x = tensor([-1e10, -1.9, -0.5, 1.9, 300, 1e10, NaN], { dtype: 'float64' });
-      expect(Array.from(ops.cast(x, 'int32').dataSync())).toEqual([-(2 ** 31), -1, 0, 1, 300, 2 ** 31 - 1, 0]);
+      expect(Array.from(ops.cast(x, 'int32').dataSync())).toEqual([
+        -(2 ** 31),
+        -1,
+        0,
+        1,
+        300,
+        2 ** 31 - 1,
+        0,
+      ]);
       expect(Array.from(ops.cast(x, 'uint8').dataSync())).toEqual([0, 0, 0, 1, 255, 255, 0]);
     }),
   );

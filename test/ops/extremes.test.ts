@@ -36,23 +36,30 @@ function expectFinite(name: string, values: ArrayLike<number> | undefined): void
 }
 
 describe.each(each)('finite extremes with operator %s in %s', (operator, dtype) => {
-  it.each([1e-4, 1e-12])('give finite outputs in [−1, 1] and finite gradients of sphereLinear, epsilon %p', (epsilon) => {
-    scope(() => {
-      const [x, w] = [rows(dtype), rows(dtype)];
-      const y = ops.sphereLinear(x, w, { operator, epsilon });
-      ops.sum(y).backward();
-      const values = y.dataSync();
-      expectFinite('y', values);
-      expect(values.every((value) => Math.abs(value) <= 1)).toBe(true);
-      expectFinite('dx', x.grad?.dataSync());
-      expectFinite('dw', w.grad?.dataSync());
-    });
-  });
+  it.each([1e-4, 1e-12])(
+    'give finite outputs in [−1, 1] and finite gradients of sphereLinear, epsilon %p',
+    (epsilon) => {
+      scope(() => {
+        const [x, w] = [rows(dtype), rows(dtype)];
+        const y = ops.sphereLinear(x, w, { operator, epsilon });
+        ops.sum(y).backward();
+        const values = y.dataSync();
+        expectFinite('y', values);
+        expect(values.every((value) => Math.abs(value) <= 1)).toBe(true);
+        expectFinite('dx', x.grad?.dataSync());
+        expectFinite('dw', w.grad?.dataSync());
+      });
+    },
+  );
 
   it('give finite gradients of sphereConv2d over patches that mix them', () => {
     scope(() => {
       const images = tensor(ROWS.slice(0, 9).flat(), { shape: [1, 3, 3, D], dtype, requiresGrad: true });
-      const filters = tensor([...ROWS.slice(0, 8).flat(), ...ROWS.slice(3, 11).flat()], { shape: [4, 2, 2, D], dtype, requiresGrad: true });
+      const filters = tensor([...ROWS.slice(0, 8).flat(), ...ROWS.slice(3, 11).flat()], {
+        shape: [4, 2, 2, D],
+        dtype,
+        requiresGrad: true,
+      });
       const y = ops.sphereConv2d(images, filters, { operator, padding: 2 });
       ops.sum(ops.square(y)).backward();
       expectFinite('y', y.dataSync());
@@ -122,25 +129,28 @@ describe.each(DTYPES)('NaN and infinity in the input in %s', (dtype) => {
     });
   });
 
-  it.each(OPERATORS)('reach only the outputs whose patch holds them, sphereConv2d %s; no gradient elsewhere is NaN', (operator) => {
-    for (const value of bad) {
-      scope(() => {
-        const data = new Numbers(2).normals(2 * 6 * 6 * 2);
-        data[0] = value;
-        const x = tensor(data, { shape: [2, 6, 6, 2], dtype, requiresGrad: true });
-        const w = tensor(new Numbers(3).normals(3 * 9 * 2), { shape: [3, 3, 3, 2], dtype });
-        const y = ops.sphereConv2d(x, w, { operator });
-        ops.sum(y).backward();
-        expectFinite('y outside', y.dataSync().subarray(3));
-        // The patch at the corner holds the pixels of rows and columns 0 to 2.
-        const dx = (x.grad as Tensor).dataSync();
-        dx.forEach((v, i) => {
-          const [image, row, column] = [Math.floor(i / 72), Math.floor(i / 12) % 6, Math.floor(i / 2) % 6];
-          if (image > 0 || row > 2 || column > 2) expect(Number.isFinite(v)).toBe(true);
+  it.each(OPERATORS)(
+    'reach only the outputs whose patch holds them, sphereConv2d %s; no gradient elsewhere is NaN',
+    (operator) => {
+      for (const value of bad) {
+        scope(() => {
+          const data = new Numbers(2).normals(2 * 6 * 6 * 2);
+          data[0] = value;
+          const x = tensor(data, { shape: [2, 6, 6, 2], dtype, requiresGrad: true });
+          const w = tensor(new Numbers(3).normals(3 * 9 * 2), { shape: [3, 3, 3, 2], dtype });
+          const y = ops.sphereConv2d(x, w, { operator });
+          ops.sum(y).backward();
+          expectFinite('y outside', y.dataSync().subarray(3));
+          // The patch at the corner holds the pixels of rows and columns 0 to 2.
+          const dx = (x.grad as Tensor).dataSync();
+          dx.forEach((v, i) => {
+            const [image, row, column] = [Math.floor(i / 72), Math.floor(i / 12) % 6, Math.floor(i / 2) % 6];
+            if (image > 0 || row > 2 || column > 2) expect(Number.isFinite(v)).toBe(true);
+          });
         });
-      });
-    }
-  });
+      }
+    },
+  );
 
   it('pass through relu and maxPool2d instead of being hidden', () => {
     scope(() => {
@@ -155,7 +165,9 @@ describe.each(DTYPES)('softmaxCrossEntropy of extreme logits in %s', (dtype) => 
   it('neither overflows nor gives NaN gradients', () => {
     scope(() => {
       const logits = tensor([[1e30, -1e30, 0], [0, 0, 0], [700, 800, 900], [-1e30, -1e30, -1e30]], { dtype, requiresGrad: true }); // prettier-ignore
-      const loss = ops.softmaxCrossEntropy(logits, tensor(Int32Array.of(0, 1, 2, 0)), { labelSmoothing: 0.1 });
+      const loss = ops.softmaxCrossEntropy(logits, tensor(Int32Array.of(0, 1, 2, 0)), {
+        labelSmoothing: 0.1,
+      });
       loss.backward();
       expectFinite('loss', loss.dataSync());
       expectFinite('dlogits', logits.grad?.dataSync());

@@ -17,8 +17,12 @@ describe('maxPool2d', () => {
         scope(() => {
           for (const dtype of ['float64', 'float32'] as const) {
             const y = ops.maxPool2d(tensor(data, { shape: input, dtype }), kernel, options);
-            expect(y.shape).toEqual(reference.outputShape(input, kernel, input[3], { ...reference.PLAIN, ...options }));
-            expect(Array.from(y.dataSync())).toEqual(Array.from(expected, dtype === 'float32' ? Math.fround : Number));
+            expect(y.shape).toEqual(
+              reference.outputShape(input, kernel, input[3], { ...reference.PLAIN, ...options }),
+            );
+            expect(Array.from(y.dataSync())).toEqual(
+              Array.from(expected, dtype === 'float32' ? Math.fround : Number),
+            );
           }
         });
         // A window that lies in the padding alone has no maximum to move.
@@ -57,12 +61,20 @@ describe.each([true, false])('avgPool2d with countPadding %p', (countPadding) =>
           values.length === 0 ? 0 : sum(values) / (countPadding ? size : values.length);
         const expected = reference.pool2d(data, input, kernel, options, mean);
         scope(() => {
-          for (const [dtype, tolerance] of [['float64', 1e-14], ['float32', 1e-6]] as const) {
-            const y = ops.avgPool2d(tensor(data, { shape: input, dtype }), kernel, { ...options, countPadding });
+          for (const [dtype, tolerance] of [
+            ['float64', 1e-14],
+            ['float32', 1e-6],
+          ] as const) {
+            const y = ops.avgPool2d(tensor(data, { shape: input, dtype }), kernel, {
+              ...options,
+              countPadding,
+            });
             expect(y).toBeAllClose(expected, tolerance);
           }
         });
-        gradcheck((x) => ops.avgPool2d(x, kernel, { ...options, countPadding }), [{ shape: input, data }], { seed });
+        gradcheck((x) => ops.avgPool2d(x, kernel, { ...options, countPadding }), [{ shape: input, data }], {
+          seed,
+        });
       }),
       settings(40),
     );
@@ -70,15 +82,18 @@ describe.each([true, false])('avgPool2d with countPadding %p', (countPadding) =>
 });
 
 describe('globalAvgPool2d', () => {
-  it.each([[[1, 1, 1, 1]], [[2, 3, 5, 7]], [[3, 7, 7, 300]]])('of %j is the mean over height and width', (shape) => {
-    scope(() => {
-      const x = tensor(new Numbers(5).normals(product(shape)), { shape });
-      const y = ops.globalAvgPool2d(x);
-      expect(y.shape).toEqual([shape[0], shape[3]]);
-      expect(y).toBeAllClose(ops.mean(x, { axes: [1, 2] }), 1e-14);
-    });
-    gradcheck((x) => ops.globalAvgPool2d(x), [{ shape }]);
-  });
+  it.each([[[1, 1, 1, 1]], [[2, 3, 5, 7]], [[3, 7, 7, 300]]])(
+    'of %j is the mean over height and width',
+    (shape) => {
+      scope(() => {
+        const x = tensor(new Numbers(5).normals(product(shape)), { shape });
+        const y = ops.globalAvgPool2d(x);
+        expect(y.shape).toEqual([shape[0], shape[3]]);
+        expect(y).toBeAllClose(ops.mean(x, { axes: [1, 2] }), 1e-14);
+      });
+      gradcheck((x) => ops.globalAvgPool2d(x), [{ shape }]);
+    },
+  );
 });
 
 describe.each(['maxPool2d', 'avgPool2d'] as const)('%s of many channels and images', (name) => {
@@ -87,23 +102,32 @@ describe.each(['maxPool2d', 'avgPool2d'] as const)('%s of many channels and imag
     [[17, 5, 6, 20], 3, 1],
     [[2, 8, 8, 270], 3, 2],
     [[2, 8, 8, 64], 2, 3],
-  ] as const)('%j, window %p, stride %p, equals its definition forward and backward', (shape, window, stride) => {
-    scope(() => {
-      const data = new Numbers(6).apart(product(shape), 0.001);
-      const x = tensor(data, { shape, dtype: 'float32', requiresGrad: true });
-      const y = ops[name](x, window, { stride });
-      const f = name === 'maxPool2d' ? (v: number[]) => Math.max(...v) : (v: number[]) => sum(v) / v.length;
-      const padding = [0, 0, 0, 0] as const;
-      const expected = reference.pool2d(data, shape, [window, window], { stride: [stride, stride], padding }, f);
-      expect(y).toBeAllClose(expected, 1e-6);
-      // Every window hands on what it got: all of the gradient arrives.
-      const dy = new Numbers(7).normals(y.size);
-      y.backward(tensor(dy, { shape: y.shape, dtype: 'float32' }));
-      const dx = (x.grad?.dataSync() ?? []) as Float32Array;
-      expect(dx.reduce((a, b) => a + b, 0)).toBeCloseTo(dy.reduce((a, b) => a + b, 0), 2); // prettier-ignore
-      const again = tensor(data, { shape, requiresGrad: true });
-      ops[name](again, window, { stride }).backward(tensor(dy, { shape: y.shape }));
-      expect(dx).toBeAllClose(again.grad?.dataSync() ?? [], 1e-6);
-    });
-  });
+  ] as const)(
+    '%j, window %p, stride %p, equals its definition forward and backward',
+    (shape, window, stride) => {
+      scope(() => {
+        const data = new Numbers(6).apart(product(shape), 0.001);
+        const x = tensor(data, { shape, dtype: 'float32', requiresGrad: true });
+        const y = ops[name](x, window, { stride });
+        const f = name === 'maxPool2d' ? (v: number[]) => Math.max(...v) : (v: number[]) => sum(v) / v.length;
+        const padding = [0, 0, 0, 0] as const;
+        const expected = reference.pool2d(
+          data,
+          shape,
+          [window, window],
+          { stride: [stride, stride], padding },
+          f,
+        );
+        expect(y).toBeAllClose(expected, 1e-6);
+        // Every window hands on what it got: all of the gradient arrives.
+        const dy = new Numbers(7).normals(y.size);
+        y.backward(tensor(dy, { shape: y.shape, dtype: 'float32' }));
+        const dx = (x.grad?.dataSync() ?? []) as Float32Array;
+        expect(dx.reduce((a, b) => a + b, 0)).toBeCloseTo(dy.reduce((a, b) => a + b, 0), 2); // prettier-ignore
+        const again = tensor(data, { shape, requiresGrad: true });
+        ops[name](again, window, { stride }).backward(tensor(dy, { shape: y.shape }));
+        expect(dx).toBeAllClose(again.grad?.dataSync() ?? [], 1e-6);
+      });
+    },
+  );
 });

@@ -24,9 +24,14 @@ function summed(data: Float64Array, shape: readonly number[], axes: readonly num
   return result;
 }
 
-const cases = fc.tuple(shapes(0, 5, 4), fc.array(fc.boolean(), { minLength: 5, maxLength: 5 }), fc.boolean(), seeds).map(
-  ([shape, chosen, keepDims, seed]) => ({ shape, axes: shape.map((_, axis) => axis).filter((axis) => chosen[axis]), keepDims, seed }),
-);
+const cases = fc
+  .tuple(shapes(0, 5, 4), fc.array(fc.boolean(), { minLength: 5, maxLength: 5 }), fc.boolean(), seeds)
+  .map(([shape, chosen, keepDims, seed]) => ({
+    shape,
+    axes: shape.map((_, axis) => axis).filter((axis) => chosen[axis]),
+    keepDims,
+    seed,
+  }));
 
 describe.each(['sum', 'mean'] as const)('%s', (name) => {
   it('reduces any axes, with the gradients that finite differences find', () => {
@@ -38,7 +43,9 @@ describe.each(['sum', 'mean'] as const)('%s', (name) => {
         scope(() => {
           const y = ops[name](tensor(data, { shape }), { axes, keepDims });
           expect(y.shape).toEqual(
-            keepDims ? shape.map((e, a) => (axes.includes(a) ? 1 : e)) : shape.filter((_, a) => !axes.includes(a)),
+            keepDims
+              ? shape.map((e, a) => (axes.includes(a) ? 1 : e))
+              : shape.filter((_, a) => !axes.includes(a)),
           );
           expect(y).toBeAllClose(total.map((v) => v / count), 1e-13); // prettier-ignore
         });
@@ -55,11 +62,28 @@ describe.each(['sum', 'mean'] as const)('%s', (name) => {
       const factor = name === 'mean' ? 6 : 1;
       expect(ops[name](x).shape).toEqual([]);
       expect(ops[name](x).itemSync()).toBeCloseTo(21 / factor, 6);
-      expect(Array.from(ops[name](x, { axes: -2 }).dataSync())).toEqual(name === 'mean' ? [2.5, 3.5, 4.5] : [5, 7, 9]);
+      expect(Array.from(ops[name](x, { axes: -2 }).dataSync())).toEqual(
+        name === 'mean' ? [2.5, 3.5, 4.5] : [5, 7, 9],
+      );
     }),
   );
 
-  it.each([[[100_000], [0]], [[300, 500], [0]], [[300, 500], [1]], [[40, 50, 60], [0, 2]], [[40, 50, 60], [1]], [[7, 9, 11, 13], [0, 1, 2]], [[70_001, 3], [0]]])( // prettier-ignore
+  it.each([
+    [[100_000], [0]],
+    [[300, 500], [0]],
+    [[300, 500], [1]],
+    [
+      [40, 50, 60],
+      [0, 2],
+    ],
+    [[40, 50, 60], [1]],
+    [
+      [7, 9, 11, 13],
+      [0, 1, 2],
+    ],
+    [[70_001, 3], [0]],
+  ])(
+    // prettier-ignore
     'of float32 %j over axes %j is exact to float32 rounding',
     (shape, axes) => {
       scope(() => {

@@ -88,14 +88,18 @@ describe('concat', () => {
       fc.property(shapes(1, 4, 3), fc.integer({ min: 1, max: 4 }), seeds, (shape, count, seed) => {
         const numbers = new Numbers(seed);
         const axis = numbers.below(shape.length);
-        const parts = Array.from({ length: count }, () => shape.map((e, a) => (a === axis ? 1 + numbers.below(3) : e)));
+        const parts = Array.from({ length: count }, () =>
+          shape.map((e, a) => (a === axis ? 1 + numbers.below(3) : e)),
+        );
         scope(() => {
           const tensors = parts.map((part) => tensor(numbers.normals(product(part)), { shape: part }));
           const whole = ops.concat(tensors, axis - shape.length);
           let start = 0;
           for (const part of tensors) {
             const begin = shape.map((_, a) => (a === axis ? start : 0));
-            expect(Array.from(ops.slice(whole, begin, part.shape).dataSync())).toEqual(Array.from(part.dataSync()));
+            expect(Array.from(ops.slice(whole, begin, part.shape).dataSync())).toEqual(
+              Array.from(part.dataSync()),
+            );
             start += part.shape[axis] as number;
           }
           expect(whole.shape[axis]).toBe(start);

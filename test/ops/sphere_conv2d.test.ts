@@ -15,7 +15,14 @@ const SPHERES: readonly reference.Sphere[] = [
 ];
 
 /** Where |c| of a float64 case comes so near to 1 that a finite difference cannot follow asin. */
-function tooParallel(x: Float64Array, input: Four, w: Float64Array, weight: Four, epsilon: number, p: reference.Window): boolean {
+function tooParallel(
+  x: Float64Array,
+  input: Four,
+  w: Float64Array,
+  weight: Four,
+  epsilon: number,
+  p: reference.Window,
+): boolean {
   const cosines = reference.sphereConv2d(x, input, w, weight, { operator: 'cosine', k: 1, epsilon }, p);
   return cosines.some((c) => Math.abs(c) > 0.98);
 }
@@ -27,11 +34,17 @@ describe.each(SPHERES)('sphereConv2d with operator $operator, k $k, epsilon $eps
         const numbers = new Numbers(seed);
         const [x, w] = [numbers.normals(product(input)), numbers.normals(product(weight))];
         const expected = reference.sphereConv2d(x, input, w, weight, sphere, options);
-        for (const [dtype, tolerance] of [['float64', 1e-12], ['float32', 2e-5]] as const) {
+        for (const [dtype, tolerance] of [
+          ['float64', 1e-12],
+          ['float32', 2e-5],
+        ] as const) {
           // In float32 the rounding of c near 1 is magnified by asin without bound.
           if (dtype === 'float32' && tooParallel(x, input, w, weight, sphere.epsilon, options)) continue;
           scope(() => {
-            const [images, filters] = [tensor(x, { shape: input, dtype }), tensor(w, { shape: weight, dtype })];
+            const [images, filters] = [
+              tensor(x, { shape: input, dtype }),
+              tensor(w, { shape: weight, dtype }),
+            ];
             const y = ops.sphereConv2d(images, filters, { ...sphere, ...options });
             expect(y.shape).toEqual(reference.outputShape(input, [weight[1], weight[2]], weight[0], options));
             expect(y).toBeAllClose(expected, tolerance);
@@ -52,7 +65,11 @@ describe.each(SPHERES)('sphereConv2d with operator $operator, k $k, epsilon $eps
           { shape: input, data: x },
           { shape: weight, data: w },
         ];
-        gradcheck((a, b) => ops.sphereConv2d(a, b, { ...sphere, ...options }), inputs, { seed, step: 3e-6, tolerance: 1e-6 });
+        gradcheck((a, b) => ops.sphereConv2d(a, b, { ...sphere, ...options }), inputs, {
+          seed,
+          step: 3e-6,
+          tolerance: 1e-6,
+        });
       }),
       settings(20),
     );
@@ -90,7 +107,9 @@ describe('sphereConv2d with a tensor k', () => {
       const w = tensor(numbers.normals(3 * 9 * 3), { shape: [3, 3, 3, 3] });
       const ks = [0.1, 0.4, 2];
       const together = ops.sphereConv2d(x, w, { operator: 'sigmoid', k: tensor(ks, { dtype: 'float64' }) });
-      const apart = ks.map((k, o) => ops.sphereConv2d(x, ops.slice(w, [o, 0, 0, 0], [1, 3, 3, 3]), { operator: 'sigmoid', k }));
+      const apart = ks.map((k, o) =>
+        ops.sphereConv2d(x, ops.slice(w, [o, 0, 0, 0], [1, 3, 3, 3]), { operator: 'sigmoid', k }),
+      );
       expect(together).toBeAllClose(ops.concat(apart, 3), 1e-13);
     });
   });
@@ -116,7 +135,10 @@ describe('sphereConv2d on shapes that fill several tiles', () => {
         const y = reference.sphereConv2d(x, input, w, weight, sphere, options);
         const dy = new Numbers(10).normals(y.length);
         const { dx, dw } = reference.sphereConv2dGradients(x, input, w, weight, dy, sphere, options);
-        for (const [dtype, tolerance] of [['float64', 1e-11], ['float32', 5e-5]] as const) {
+        for (const [dtype, tolerance] of [
+          ['float64', 1e-11],
+          ['float32', 5e-5],
+        ] as const) {
           scope(() => {
             const images = tensor(x, { shape: input, dtype, requiresGrad: true });
             const filters = tensor(w, { shape: weight, dtype, requiresGrad: true });
@@ -149,7 +171,10 @@ describe('sphereLinear', () => {
         scope(() => {
           const y = ops.sphereLinear(tensor(x, { shape: [n, d] }), tensor(w, { shape: [o, d] }), sphere);
           expect(y.shape).toEqual([n, o]);
-          expect(y).toBeAllClose(reference.sphereConv2d(x, [n, 1, 1, d], w, [o, 1, 1, d], sphere, reference.PLAIN), 1e-12);
+          expect(y).toBeAllClose(
+            reference.sphereConv2d(x, [n, 1, 1, d], w, [o, 1, 1, d], sphere, reference.PLAIN),
+            1e-12,
+          );
         });
         const inputs = [
           { shape: [n, d], data: x },

@@ -38,7 +38,10 @@ describe.each(OPERATORS)('SphereConv with operator %s', (operator) => {
     inScope(() => {
       const order = [3, 0, 4, 1, 2];
       const y = ops.sphereConv2d(x(), w(), { operator, padding: 1 });
-      expect(ops.sphereConv2d(x(), permuted(w(), order, 0), { operator, padding: 1 })).toBeAllClose(permuted(y, order, 3), 1e-13);
+      expect(ops.sphereConv2d(x(), permuted(w(), order, 0), { operator, padding: 1 })).toBeAllClose(
+        permuted(y, order, 3),
+        1e-13,
+      );
     }),
   );
 
@@ -47,7 +50,10 @@ describe.each(OPERATORS)('SphereConv with operator %s', (operator) => {
     inScope(() => {
       const order = [2, 0, 3, 1];
       const y = ops.sphereConv2d(x(), w(), { operator });
-      expect(ops.sphereConv2d(permuted(x(), order, 3), permuted(w(), order, 3), { operator })).toBeAllClose(y, 1e-12);
+      expect(ops.sphereConv2d(permuted(x(), order, 3), permuted(w(), order, 3), { operator })).toBeAllClose(
+        y,
+        1e-12,
+      );
     }),
   );
 
@@ -67,7 +73,10 @@ describe.each(OPERATORS)('SphereConv with operator %s', (operator) => {
       const images = normal([3, 4, 2, 5], 5);
       const filters = normal([6, 4, 2, 5], 6);
       const y = ops.sphereConv2d(images, filters, { operator });
-      expect(ops.sphereLinear(ops.flatten(images), ops.flatten(filters), { operator })).toBeAllClose(y, 1e-13);
+      expect(ops.sphereLinear(ops.flatten(images), ops.flatten(filters), { operator })).toBeAllClose(
+        y,
+        1e-13,
+      );
     }),
   );
 
@@ -86,9 +95,16 @@ describe.each(OPERATORS)('SphereConv with operator %s', (operator) => {
       const images = normal([1, 5, 5, 6], 7);
       const filters = normal([4, 3, 3, 3], 8);
       const parts = [0, 1].map((g) =>
-        ops.sphereConv2d(ops.slice(images, [0, 0, 0, 3 * g], [1, 5, 5, 3]), ops.slice(filters, [2 * g, 0, 0, 0], [2, 3, 3, 3]), { operator }),
+        ops.sphereConv2d(
+          ops.slice(images, [0, 0, 0, 3 * g], [1, 5, 5, 3]),
+          ops.slice(filters, [2 * g, 0, 0, 0], [2, 3, 3, 3]),
+          { operator },
+        ),
       );
-      expect(ops.sphereConv2d(images, filters, { operator, groups: 2 })).toBeAllClose(ops.concat(parts, 3), 1e-13);
+      expect(ops.sphereConv2d(images, filters, { operator, groups: 2 })).toBeAllClose(
+        ops.concat(parts, 3),
+        1e-13,
+      );
     }),
   );
 
@@ -107,7 +123,10 @@ describe.each(OPERATORS)('SphereConv with operator %s', (operator) => {
     'treats the images of a batch independently',
     inScope(() => {
       const y = ops.sphereConv2d(x(), w(), { operator, padding: 1 });
-      const second = ops.sphereConv2d(ops.slice(x(), [1, 0, 0, 0], [1, 6, 5, 4]), w(), { operator, padding: 1 });
+      const second = ops.sphereConv2d(ops.slice(x(), [1, 0, 0, 0], [1, 6, 5, 4]), w(), {
+        operator,
+        padding: 1,
+      });
       expect(ops.slice(y, [1, 0, 0, 0], [1, 6, 5, 5])).toBeAllClose(second, 1e-13);
     }),
   );

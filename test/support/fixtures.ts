@@ -31,12 +31,19 @@ export interface FixtureCase {
 /** Cases of a file of test/fixtures, or of the file that is named by an absolute path. */
 export function loadFixtures(file: string): FixtureCase[] {
   const path = join(__dirname, '..', 'fixtures', file);
-  const { cases } = JSON.parse(readFileSync(file.startsWith('/') ? file : path, 'utf8')) as { cases: FixtureCase[] };
+  const { cases } = JSON.parse(readFileSync(file.startsWith('/') ? file : path, 'utf8')) as {
+    cases: FixtureCase[];
+  };
   return cases;
 }
 
 function apply({ op, parameters }: FixtureCase, inputs: Record<string, Tensor>): Tensor {
-  const { input, weight, labels, k } = inputs as { input: Tensor; weight: Tensor; labels: Tensor; k?: Tensor };
+  const { input, weight, labels, k } = inputs as {
+    input: Tensor;
+    weight: Tensor;
+    labels: Tensor;
+    k?: Tensor;
+  };
   switch (op) {
     case 'sphereConv2d':
       return ops.sphereConv2d(input, weight, k ? { ...parameters, k } : parameters);
@@ -50,11 +57,16 @@ function apply({ op, parameters }: FixtureCase, inputs: Record<string, Tensor>):
 }
 
 /** Output and gradients as this library computes them; call it in a scope. */
-export function runFixture(fixture: FixtureCase, dtype: FloatDType): { shape: readonly number[]; output: TypedArray; gradients: Record<string, TypedArray> } {
+export function runFixture(
+  fixture: FixtureCase,
+  dtype: FloatDType,
+): { shape: readonly number[]; output: TypedArray; gradients: Record<string, TypedArray> } {
   const inputs: Record<string, Tensor> = {};
   for (const [name, { shape, data }] of Object.entries(fixture.inputs)) {
     inputs[name] =
-      name === 'labels' ? tensor(Int32Array.from(data), { shape }) : tensor(data, { shape, dtype, requiresGrad: true });
+      name === 'labels'
+        ? tensor(Int32Array.from(data), { shape })
+        : tensor(data, { shape, dtype, requiresGrad: true });
   }
   const y = apply(fixture, inputs);
   const { shape, data } = fixture.outputGradient;

@@ -19,7 +19,10 @@ export interface GradcheckOptions {
 }
 
 /** Inputs with data: numbers drawn where there are none. */
-export function withData(inputs: readonly Input[], seed: number): { shape: readonly number[]; data: Float64Array }[] {
+export function withData(
+  inputs: readonly Input[],
+  seed: number,
+): { shape: readonly number[]; data: Float64Array }[] {
   const numbers = new Numbers(seed);
   return inputs.map(({ shape, data }) => ({ shape, data: data ?? numbers.normals(product(shape)) }));
 }
@@ -28,11 +31,15 @@ export function withData(inputs: readonly Input[], seed: number): { shape: reado
  * Compares the gradients of `f` in float64 with central finite differences of Σ f(x)·G for a random G: elements one by
  * one, and all of them at once along a random direction.
  */
-export function gradcheck(f: (...inputs: Tensor[]) => Tensor, inputs: readonly Input[], options: GradcheckOptions = {}): void {
+export function gradcheck(
+  f: (...inputs: Tensor[]) => Tensor,
+  inputs: readonly Input[],
+  options: GradcheckOptions = {},
+): void {
   const { seed = 1, step = 1e-5, tolerance = 1e-7, samples = 24 } = options;
   const filled = withData(inputs, seed);
   const numbers = new Numbers(seed ^ 0x5bd1e995);
-  let weights = new Float64Array();
+  let weights: Float64Array = new Float64Array();
   const gradients = scope(() => {
     const leaves = filled.map(({ shape, data }) => tensor(data, { shape, requiresGrad: true }));
     const y = f(...leaves);
@@ -46,19 +53,28 @@ export function gradcheck(f: (...inputs: Tensor[]) => Tensor, inputs: readonly I
   });
   const evaluate = (moved: number, data: Float64Array): number =>
     scope(() => {
-      const y = f(...filled.map((input, i) => tensor(i === moved ? data : input.data, { shape: input.shape })));
-      return y.dataSync().reduce((sum, value, i) => sum + value * (weights[i] as number), 0);
+      const y = f(
+        ...filled.map((input, i) => tensor(i === moved ? data : input.data, { shape: input.shape })),
+      );
+      return (y.dataSync() as Float64Array).reduce(
+        (sum, value, i) => sum + value * (weights[i] as number),
+        0,
+      );
     });
   const difference = (moved: number, direction: Float64Array): number => {
     const base = (filled[moved] as { data: Float64Array }).data;
-    const at = (sign: number): Float64Array => base.map((value, i) => value + sign * step * (direction[i] as number));
+    const at = (sign: number): Float64Array =>
+      base.map((value, i) => value + sign * step * (direction[i] as number));
     return (evaluate(moved, at(1)) - evaluate(moved, at(-1))) / (2 * step);
   };
 
   gradients.forEach((gradient, i) => {
     const size = gradient.length;
     const largest = Math.max(1e-2, ...gradient.map(Math.abs));
-    const picked = size <= samples ? gradient.map((_, j) => j) : Array.from({ length: samples }, () => numbers.below(size));
+    const picked =
+      size <= samples
+        ? gradient.map((_, j) => j)
+        : Array.from({ length: samples }, () => numbers.below(size));
     for (const j of picked) {
       const unit = new Float64Array(size);
       unit[j] = 1;

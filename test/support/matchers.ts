@@ -16,7 +16,10 @@ declare global {
 }
 
 /** The largest difference, as a share of the largest expected magnitude. Infinity where only one is NaN or infinite. */
-export function worstDifference(actual: ArrayLike<number>, expected: ArrayLike<number>): { worst: number; at: number } {
+export function worstDifference(
+  actual: ArrayLike<number>,
+  expected: ArrayLike<number>,
+): { worst: number; at: number } {
   let largest = 0;
   for (let i = 0; i < expected.length; ++i) {
     const magnitude = Math.abs(expected[i] as number);
@@ -64,7 +67,8 @@ export const matchers = {
     } catch (error) {
       thrown = error;
     }
-    if (!(thrown instanceof Error)) return { pass: false, message: () => `expected ${code}, nothing was thrown` };
+    if (!(thrown instanceof Error))
+      return { pass: false, message: () => `expected ${code}, nothing was thrown` };
     const error = thrown as Error & { code?: string };
     const missing = words.filter((word) =>
       typeof word === 'string' ? !error.message.includes(word) : !word.test(error.message),

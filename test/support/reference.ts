@@ -11,9 +11,15 @@ export interface Window {
 
 export const PLAIN: Window = { stride: [1, 1], padding: [0, 0, 0, 0], dilation: [1, 1], groups: 1 };
 
-export function outputShape(input: Four, kernel: readonly [number, number], filters: number, p: Window): Four {
+export function outputShape(
+  input: Four,
+  kernel: readonly [number, number],
+  filters: number,
+  p: Window,
+): Four {
   const [top, bottom, left, right] = p.padding;
-  const along = (size: number, k: number, d: number, s: number): number => Math.floor((size - d * (k - 1) - 1) / s) + 1;
+  const along = (size: number, k: number, d: number, s: number): number =>
+    Math.floor((size - d * (k - 1) - 1) / s) + 1;
   return [
     input[0],
     along(input[1] + top + bottom, kernel[0], p.dilation[0], p.stride[0]),
@@ -57,7 +63,9 @@ export function forEachProduct(
 }
 
 export function conv2d(x: Float64Array, input: Four, w: Float64Array, weight: Four, p: Window): Float64Array {
-  const y = new Float64Array(outputShape(input, [weight[1], weight[2]], weight[0], p).reduce((a, b) => a * b));
+  const y = new Float64Array(
+    outputShape(input, [weight[1], weight[2]], weight[0], p).reduce((a, b) => a * b),
+  );
   forEachProduct(input, weight, p, (yi, xi, wi) => {
     if (xi >= 0) y[yi] = (y[yi] as number) + (x[xi] as number) * (w[wi] as number);
   });
@@ -136,7 +144,14 @@ export interface Sphere {
   epsilon: number;
 }
 
-export function sphereConv2d(x: Float64Array, input: Four, w: Float64Array, weight: Four, s: Sphere, p: Window): Float64Array {
+export function sphereConv2d(
+  x: Float64Array,
+  input: Four,
+  w: Float64Array,
+  weight: Four,
+  s: Sphere,
+  p: Window,
+): Float64Array {
   return cosines(x, input, w, weight, s.epsilon, p).c.map((c) => angular(c, s.operator, s.k));
 }
 
@@ -192,7 +207,12 @@ export function pool2d(
 }
 
 /** Mean over the rows of −Σ target · log softmax, targets smoothed. */
-export function crossEntropy(logits: Float64Array, classes: number, labels: Int32Array, smoothing: number): number {
+export function crossEntropy(
+  logits: Float64Array,
+  classes: number,
+  labels: Int32Array,
+  smoothing: number,
+): number {
   let total = 0;
   labels.forEach((label, n) => {
     const row = logits.subarray(n * classes, (n + 1) * classes);

@@ -1,7 +1,7 @@
 import * as nn from '../../ts/nn';
 import * as optim from '../../ts/optim';
 import { evaluate, Trainer, TrainingDiverged } from '../../ts/train';
-import type { BatchSource, EpochRecord, Progress, TrainerOptions, TrainingHistory } from '../../ts/train';
+import type { EpochRecord, Progress, TrainerOptions, TrainingHistory } from '../../ts/train';
 import { isGradEnabled, memory, ops } from '../support/library';
 import { Stripes, stripesModel } from './patterns';
 
@@ -238,8 +238,7 @@ describe('Trainer', () => {
     const optimizer = new optim.SGD(model.parameters());
     const train = new Stripes(16, 16);
     const make = (options: object): (() => Trainer) => {
-      return () =>
-        new Trainer({ ...quiet, model, optimizer, train, epochs: 1, ...options } as TrainerOptions);
+      return () => new Trainer({ ...quiet, model, optimizer, train, epochs: 1, ...options });
     };
     expect(make({ model: model.features })).toThrow(
       'Trainer: model must be a module with embed() and a head',
@@ -295,8 +294,8 @@ describe('evaluate', () => {
       recorded.push(isGradEnabled());
       return embed(images);
     };
-    const failing: BatchSource = Object.assign(new Stripes(32, 16), {});
-    (failing as Stripes).labels[20] = 7;
+    const failing = new Stripes(32, 16);
+    failing.labels[20] = 7;
     await evaluate(model, new Stripes(32, 16));
     await expect(evaluate(model, failing)).rejects.toThrow('labels must be from 0 to 1');
     expect(frozen.training).toBe(false);

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 
 /** Where a command line writes. */
 export interface Output {
-  out(text: string): void;
-  err(text: string): void;
+  out: (text: string) => void;
+  err: (text: string) => void;
 }
 
 /** What a subcommand throws when Ctrl-C ended it and it has said so. */

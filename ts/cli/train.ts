@@ -2,7 +2,8 @@ import { constants } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { Command } from 'commander';
-import type { ExperimentSettings } from '../experiments/results';
+import { DEFAULT_SETTINGS } from '../experiments/settings';
+import type { ExperimentSettings } from '../experiments/settings';
 import type { DeviceChoice } from './device';
 import { curvature, oneOf, realNumber, shellQuote, wholeNumber } from './options';
 import { catchInterrupt, Interrupted, packageVersion } from './support';
@@ -30,22 +31,39 @@ const QUICK_IMAGES = 1000;
 export function trainCommand(output: Output): Command {
   return new Command('train')
     .description('Train a SphereNet on Fashion-MNIST and write a report with pictures.')
-    .option('--epochs <n>', 'times through the training images (default: 10)', wholeNumber(1, 10_000))
-    .option('--batch-size <n>', 'images per step (default: 64)', wholeNumber(2, 100_000))
-    .option('--seed <n>', 'fixes weights and orders (default: 1)', wholeNumber(0))
+    .option(
+      '--epochs <n>',
+      `times through the training images (default: ${DEFAULT_SETTINGS.epochs})`,
+      wholeNumber(1, 10_000),
+    )
+    .option(
+      '--batch-size <n>',
+      `images per step (default: ${DEFAULT_SETTINGS.batchSize})`,
+      wholeNumber(2, 100_000),
+    )
+    .option('--seed <n>', `fixes weights and orders (default: ${DEFAULT_SETTINGS.seed})`, wholeNumber(0))
     .option(
       '--operator <name>',
-      'g(θ): cosine, linear or sigmoid (default: sigmoid)',
+      `g(θ): cosine, linear or sigmoid (default: ${DEFAULT_SETTINGS.operator})`,
       oneOf(['cosine', 'linear', 'sigmoid']),
     )
-    .option('--k <number>', "curvature of operator sigmoid, or 'learnable' (default: 0.3)", curvature)
+    .option(
+      '--k <number>',
+      `curvature of operator sigmoid, or 'learnable' (default: ${DEFAULT_SETTINGS.k})`,
+      curvature,
+    )
     .option(
       '--margin <number>',
-      'of GA-Softmax; 1 is W-Softmax (default: 2)',
+      `of GA-Softmax; 1 is W-Softmax (default: ${DEFAULT_SETTINGS.margin})`,
       realNumber('a number of at least 1', (value) => value >= 1),
     )
-    .option('--depth <n>', 'convolutions: 3 or 9 (default: 3)', (text) => Number(oneOf(['3', '9'])(text)))
-    .option('--data <folder>', 'the four IDX files of Fashion-MNIST or MNIST, .gz or not (default: the part within)')
+    .option('--depth <n>', `convolutions: 3 or 9 (default: ${DEFAULT_SETTINGS.depth})`, (text) =>
+      Number(oneOf(['3', '9'])(text)),
+    )
+    .option(
+      '--data <folder>',
+      'the four IDX files of Fashion-MNIST or MNIST, .gz or not (default: the part within)',
+    )
     .option('--out <folder>', 'where the report goes', 'spherenet-report')
     .option('--quick', `one epoch of ${QUICK_IMAGES} images, to see that everything works`)
     .option('--device <name>', 'where to compute: auto, cpu or cuda', oneOf(['auto', 'cpu', 'cuda']), 'auto')
@@ -67,7 +85,7 @@ async function train(options: TrainOptions, output: Output): Promise<void> {
   const log = (line: string): void => {
     output.out(`${line}\n`);
   };
-  const { DEFAULT_SETTINGS, describeDevice, renderReport, runFashionMnist, writeFiles } = experiments;
+  const { describeDevice, renderReport, runFashionMnist, formatJson, writeFiles } = experiments;
   const settings: ExperimentSettings = { ...DEFAULT_SETTINGS, ...chosen(options) };
   const withoutCuda = useDevice(options.device, options.threads);
   log(`spherenet ${packageVersion()}: Fashion-MNIST\n\ndevice   ${describeDevice(withoutCuda)}`);
@@ -88,7 +106,7 @@ async function train(options: TrainOptions, output: Output): Promise<void> {
     signal.throwIfAborted();
     const [page, numbers] = await writeFiles(options.out, {
       'index.html': report,
-      'results.json': `${JSON.stringify(results, null, 1)}\n`,
+      'results.json': formatJson(results),
     });
     log(`\nreport   ${page}\nnumbers  ${numbers}`);
   } catch (error) {
@@ -140,6 +158,8 @@ async function checkFolder(folder: string): Promise<void> {
       await checkFolder(dirname(path));
       return;
     }
-    throw new Error(`--out: expected a folder that can be written to, got ${code} for ${path}`, { cause: error });
+    throw new Error(`--out: expected a folder that can be written to, got ${code} for ${path}`, {
+      cause: error,
+    });
   }
 }

@@ -76,7 +76,7 @@ async function read(path: string): Promise<Uint8Array> {
     return await readFile(path);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
-    failData(path, 'a readable file', code === 'ENOENT' ? 'none there' : `${code ?? String(error)}`, error);
+    failData(path, 'a readable file', code === 'ENOENT' ? 'none there' : (code ?? String(error)), error);
   }
 }
 

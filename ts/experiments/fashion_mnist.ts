@@ -11,22 +11,9 @@ import type { TrainingHistory } from '../train';
 import { featurePlane } from './feature_plane';
 import { readRows, topProbabilities } from './readout';
 import { count, duration, listing, percent } from './report/words';
-import type { ExperimentSettings, FashionMnistResults, FeaturePlane, Machine, Mistake } from './results';
-
-/** What the report is made of when nothing is asked for: within three minutes on two cores. */
-export const DEFAULT_SETTINGS: ExperimentSettings = {
-  epochs: 10,
-  batchSize: 64,
-  seed: 1,
-  operator: 'sigmoid',
-  k: 0.3,
-  margin: 2,
-  depth: 3,
-  widths: [32, 64, 96],
-  features: 128,
-  learningRate: 2e-3,
-  planeEpochs: 4,
-};
+import type { FashionMnistResults, FeaturePlane, Machine, Mistake } from './results';
+import { DEFAULT_SETTINGS } from './settings';
+import type { ExperimentSettings } from './settings';
 
 /** How many of the most confident mistakes are kept. */
 const MISTAKES = 24;
@@ -67,7 +54,9 @@ export async function runFashionMnist(
   const data = await load(folder, trainLimit);
   signal?.throwIfAborted();
   const { train, test } = data;
-  log(`data     ${count(train.length)} training and ${count(test.length)} test images from ${whence(folder)}`);
+  log(
+    `data     ${count(train.length)} training and ${count(test.length)} test images from ${whence(folder)}`,
+  );
   const dataSeconds = clock();
 
   const model = buildModel(settings, train);
@@ -81,7 +70,9 @@ export async function runFashionMnist(
     const scores = await readRows(model, tests, (images) => model.forward(images), signal);
     const mistakes = findMistakes(test, predictions, topProbabilities(scores, test.classes.length));
     const evaluationSeconds = clock();
-    log(`\ntest     ${percent(accuracy)} of ${count(test.length)} images are named correctly, loss ${loss.toFixed(3)}`);
+    log(
+      `\ntest     ${percent(accuracy)} of ${count(test.length)} images are named correctly, loss ${loss.toFixed(3)}`,
+    );
     log(`time     ${duration(trainingSeconds)} for training\n`);
 
     const featurePlanes = await trainPlanes(data, settings, progress, log, signal);
@@ -122,13 +113,19 @@ export function describeDevice(withoutCuda: string): string {
   const { device: name, processor, simd, threads } = thisMachine(withoutCuda);
   if (name !== 'cpu') return `${name}, ${processor}`;
   const workers = `${threads} ${threads === 1 ? 'thread' : 'threads'}`;
-  return `CPU, ${processor}, ${simd}, ${workers}${withoutCuda && ` (${withoutCuda})`}`;
+  return `CPU, ${processor}, ${simd}, ${workers}${withoutCuda && `; ${withoutCuda}`}`;
 }
 
 async function load(folder: string | undefined, trainLimit = Infinity): Promise<TrainTest> {
   const data = await fashionMnist(folder);
   if (data.train.length <= trainLimit) return data;
-  return { ...data, train: pick(data.train, Array.from({ length: trainLimit }, (_, i) => i)) };
+  return {
+    ...data,
+    train: pick(
+      data.train,
+      Array.from({ length: trainLimit }, (_, i) => i),
+    ),
+  };
 }
 
 function whence(folder: string | undefined): string {
@@ -205,7 +202,9 @@ function findMistakes(
 ): Mistake[] {
   const all = [...predictions].flatMap((prediction, index) => {
     const label = labels[index] as number;
-    return prediction === label ? [] : [{ index, label, prediction, confidence: confidences[index] as number }];
+    return prediction === label
+      ? []
+      : [{ index, label, prediction, confidence: confidences[index] as number }];
   });
   return all.sort((a, b) => b.confidence - a.confidence).slice(0, MISTAKES);
 }

@@ -10,10 +10,13 @@ import type { FeaturePlane } from './results';
 
 /** Channels of the three convolutions of both networks. */
 const WIDTHS = [16, 32, 64] as const;
-/** Features before the two, without an activation between. */
-const HIDDEN = +(process.env.HID ?? 16);
-/** Length that cosines are stretched to, because a softmax of numbers in [−1, 1] is never sure of anything. */
-const RADIUS = +(process.env.RAD ?? 16);
+/** Features before the two, without an activation between, so that they can point in every direction. */
+const HIDDEN = 8;
+/**
+ * What the cosines of the SphereNet are stretched to, because a softmax of numbers in [−1, 1] is never sure of
+ * anything. The smaller, the nearer to the ring a feature must lie for the network to be sure.
+ */
+const RADIUS = 10;
 
 export interface FeaturePlaneOptions {
   epochs: number;
@@ -27,8 +30,8 @@ export interface FeaturePlaneOptions {
 /**
  * Trains a classifier whose features are two numbers and reads them for all test images.
  *
- * The `plain` network is convolutions, a linear layer and softmax without a bias. The `sphere` one has SphereConv in
- * their place, two stretched cosines as features, and W-Softmax.
+ * The `plain` network is three convolutions, two linear layers down to the features, and softmax; no layer has a bias.
+ * The `sphere` one has angular layers in their place, two stretched cosines as features, and W-Softmax.
  */
 export async function featurePlane(
   kind: 'plain' | 'sphere',
@@ -66,11 +69,7 @@ function plainNet(shape: ImageShape, classes: number, seed: number): Classifier 
   const generator = new Generator(seed);
   const options = { bias: false, generator };
   const body = blocks(shape, (from, to) => new nn.Conv2d(from, to, 3, { padding: 1, ...options }));
-  const features = [
-    new nn.Linear(flatSize(shape), HIDDEN, options),
-    ...(process.env.BN ? [new nn.BatchNorm2d(HIDDEN)] : []),
-    new nn.Linear(HIDDEN, 2, options),
-  ];
+  const features = [new nn.Linear(flatSize(shape), HIDDEN, options), new nn.Linear(HIDDEN, 2, options)];
   return new Classifier(new nn.Sequential(...body, ...features), new nn.SoftmaxHead(2, classes, options));
 }
 
@@ -79,7 +78,7 @@ function sphereNet(shape: ImageShape, classes: number, seed: number): Classifier
   const body = blocks(shape, (from, to) => new nn.SphereConv2d(from, to, 3, { padding: 1, generator }));
   const features = [
     new nn.SphereLinear(flatSize(shape), HIDDEN, { generator }),
-    ...(process.env.BN ? [new nn.BatchNorm2d(HIDDEN)] : []),
+    new nn.BatchNorm2d(HIDDEN),
     // Cosines to two kernels at right angles: points of a disc.
     new nn.SphereLinear(HIDDEN, 2, { generator, init: nn.init.orthogonal }),
     new nn.SphereNorm(2, { beta: RADIUS, learnable: false }),

@@ -1,4 +1,5 @@
 import type { TrainingHistory } from '../train';
+import type { ExperimentSettings } from './settings';
 
 /** Everything that a run of the Fashion-MNIST experiment found out: what `results.json` holds and the report shows. */
 export interface FashionMnistResults {
@@ -41,22 +42,6 @@ export interface DataSource {
   trainImages: number;
   testImages: number;
   classes: readonly string[];
-}
-
-export interface ExperimentSettings {
-  epochs: number;
-  batchSize: number;
-  seed: number;
-  operator: 'cosine' | 'linear' | 'sigmoid';
-  /** Curvature of operator `sigmoid`. */
-  k: number | 'learnable';
-  margin: number;
-  depth: 3 | 9;
-  widths: readonly [number, number, number];
-  features: number;
-  learningRate: number;
-  /** Epochs of each of the two networks with a feature plane. */
-  planeEpochs: number;
 }
 
 export interface Mistake {

@@ -1,5 +1,3 @@
-import { full, tensor } from '../core/create';
-import { hostArray } from '../core/dtype';
 import { checkInteger, checkNumber } from '../core/errors';
 import type { Tensor } from '../core/tensor';
 import { gaSoftmax } from '../losses';
@@ -62,20 +60,7 @@ export class AngularHead extends Head {
   }
 }
 
-/**
- * √(Σx² + ε) of each row, `[N, 1]`. With √ε appended to x, the cosine between x and that last axis is √ε over the
- * length that is wanted, and the square of the length is known.
- */
+/** √(Σx² + ε) of each row, `[N, 1]`. */
 function lengths(x: Tensor, epsilon: number): Tensor {
-  const [n, d] = x.shape as [number, number];
-  const { dtype, device } = x;
-  const root = Math.sqrt(epsilon);
-  const lastAxis = hostArray(dtype, d + 1);
-  lastAxis[d] = 1;
-  const extended = ops.concat([x, full([n, 1], root, { dtype, device })], 1);
-  const cosine = ops.sphereLinear(extended, tensor(lastAxis, { shape: [1, d + 1], device }), {
-    epsilon: 1e-30,
-  });
-  const squared = ops.sum(ops.square(x), { axes: [1], keepDims: true });
-  return ops.mul(ops.scale(squared, 1 / root, root), cosine);
+  return ops.sqrt(ops.scale(ops.sum(ops.square(x), { axes: 1, keepDims: true }), 1, epsilon));
 }

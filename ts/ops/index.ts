@@ -1,6 +1,6 @@
 /** Differentiable functions of tensors. They check their arguments, never consume them, and run asynchronously. */
 export { add, sub, mul, scale } from './arithmetic';
-export { abs, square } from './unary';
+export { abs, sqrt, square } from './unary';
 export { relu, leakyRelu } from './relu';
 export { sum, mean } from './reduce';
 export type { ReduceOptions } from './reduce';

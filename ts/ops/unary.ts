@@ -7,6 +7,7 @@ import { checkTensor } from './check';
 /** UnaryOp of native/ops.h. */
 const ABS = 0;
 const SQUARE = 1;
+const SQRT = 2;
 
 function unary(op: string, code: number, x: Tensor): Tensor {
   checkTensor(op, 'x', x);
@@ -22,6 +23,11 @@ function unary(op: string, code: number, x: Tensor): Tensor {
 /** |x|; the gradient at 0 is 0. */
 export function abs(x: Tensor): Tensor {
   return unary('abs', ABS, x);
+}
+
+/** √x; NaN below 0. The gradient at 0, where the slope is infinite, is 0. */
+export function sqrt(x: Tensor): Tensor {
+  return unary('sqrt', SQRT, x);
 }
 
 /** x². */

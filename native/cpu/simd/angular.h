@@ -1,5 +1,9 @@
 // The elementwise pass of the SphereConv gradient: c is recovered from the saved output, so nothing but the
 // output and the norms has to be kept from the forward pass.
+#pragma once
+
+#include "math.h"
+#include "vector.h"
 
 namespace spherenet::cpu::simd {
 namespace {
@@ -18,10 +22,11 @@ SPHERENET_INLINE typename S::V floored(typename S::V root) {
 }
 static_assert(kMinSinSquared == 1e-6);
 
-/// `f` points at the constants of the vector's first filter. With s = asin c and N = tanh(s / 2k), D = tanh(pi / 4k):
-/// g = N / D, dg/dc = (1 - N^2) / (2k D root), dg/dk = -(1 - N^2) s / (2 k^2 D) - g D'/D.
+/// `f` points at the constants of the vector's first filter. With s = asin c and N = tanh(s / 2k), D =
+/// tanh(pi / 4k): g = N / D, dg/dc = (1 - N^2) / (2k D root), dg/dk = -(1 - N^2) s / (2 k^2 D) - g D'/D.
 template <class S, AngularOperator Op>
-SPHERENET_INLINE Angle<S> recoverAngle(typename S::V y, const FilterConstants<typename S::T>& f, int64_t filter) {
+SPHERENET_INLINE Angle<S> recoverAngle(typename S::V y, const FilterConstants<typename S::T>& f,
+                                       int64_t filter) {
   using V = typename S::V;
   using T = typename S::T;
   const V zero{};
@@ -44,48 +49,65 @@ SPHERENET_INLINE Angle<S> recoverAngle(typename S::V y, const FilterConstants<ty
   }
 }
 
-template <class S, AngularOperator Op>
+/// 0 for 0 and for NaN.
+template <class S>
+SPHERENET_INLINE typename S::V inverseOf(typename S::V norm) {
+  return select<S>(norm > typename S::V{}, 1 / norm, typename S::V{});
+}
+
+template <class S, AngularOperator Op, bool Depthwise>
 void angularBackwardWith(const AngularBackwardJob<typename S::T>& job) {
   using V = typename S::V;
-  using T = typename S::T;
   const int64_t columns = job.groups * job.groupFilters;
   for (int64_t row = 0; row < job.rows; ++row) {
     for (int64_t group = 0; group < job.groups; ++group) {
-      const T nx = job.nx[row * job.groups + group];
-      const T inverse = nx > 0 ? 1 / nx : T(0);
+      V inverse{};
+      if constexpr (!Depthwise) inverse = inverseOf<S>(splat<S>(job.nx[row * job.groups + group]));
       const int64_t first = row * columns + group * job.groupFilters;
       V products{};
       for (int64_t j = 0; j < job.groupFilters; j += S::lanes) {
         const int64_t filter = group * job.paddedFilters + j, width = job.groupFilters - j;
         const V y = loadPart<S>(job.y + first + j, width), dy = loadPart<S>(job.dy + first + j, width);
+        if constexpr (Depthwise) inverse = inverseOf<S>(loadPart<S>(job.nx + first + j, width));
         const Angle<S> angle = recoverAngle<S, Op>(y, job.filters, filter);
         // Where the angle is undefined (NaN or infinities in the patch), nothing flows back.
         const auto defined = y == y;
         const V gradient = select<S>(defined, dy * angle.derivative, V{});
         const V product = select<S>(defined, gradient * angle.cosine, V{});
-        storePart<S>(job.h + first + j, gradient * inverse * load<S>(job.filters.inverseNorm + filter), width);
-        products += product;
+        storePart<S>(job.h + first + j, gradient * inverse * load<S>(job.filters.inverseNorm + filter),
+                     width);
+        if constexpr (Depthwise) {
+          storePart<S>(job.r + first + j, product * inverse * inverse, width);
+        } else {
+          products += product;
+        }
         store<S>(job.qSums + filter, load<S>(job.qSums + filter) + product);
         if (Op == AngularOperator::Sigmoid && job.kSums) {
           const V k = select<S>(defined, dy * angle.kDerivative, V{});
           store<S>(job.kSums + filter, load<S>(job.kSums + filter) + k);
         }
       }
-      job.r[row * job.groups + group] = sumLanes<S>(products) * inverse * inverse;
+      if constexpr (!Depthwise)
+        job.r[row * job.groups + group] = sumLanes<S>(products) * inverse[0] * inverse[0];
     }
+  }
+}
+
+template <class S, bool Depthwise>
+void angularBackwardFor(const AngularBackwardJob<typename S::T>& job) {
+  switch (job.op) {
+    case AngularOperator::Cosine:
+      return angularBackwardWith<S, AngularOperator::Cosine, Depthwise>(job);
+    case AngularOperator::Linear:
+      return angularBackwardWith<S, AngularOperator::Linear, Depthwise>(job);
+    case AngularOperator::Sigmoid:
+      return angularBackwardWith<S, AngularOperator::Sigmoid, Depthwise>(job);
   }
 }
 
 template <class S>
 void angularBackward(const AngularBackwardJob<typename S::T>& job) {
-  switch (job.op) {
-    case AngularOperator::Cosine:
-      return angularBackwardWith<S, AngularOperator::Cosine>(job);
-    case AngularOperator::Linear:
-      return angularBackwardWith<S, AngularOperator::Linear>(job);
-    case AngularOperator::Sigmoid:
-      return angularBackwardWith<S, AngularOperator::Sigmoid>(job);
-  }
+  return job.depthwise ? angularBackwardFor<S, true>(job) : angularBackwardFor<S, false>(job);
 }
 
 }  // namespace

@@ -1,6 +1,10 @@
-// The matrix product: a register tile of up to kTileRows x kTileVectors accumulators runs over all of the inner
-// dimension; its epilogue then works on the tile while that is in the first-level cache, row by row, and
-// writes each result once.
+// The matrix product: a register tile of up to kTileRows x kTileVectors accumulators runs over all of the
+// inner dimension; its epilogue then works on the tile while that is in the first-level cache, row by row,
+// and writes each result once.
+#pragma once
+
+#include "math.h"
+#include "vector.h"
 
 namespace spherenet::cpu::simd {
 namespace {
@@ -14,8 +18,8 @@ constexpr int kTileRows = 4;  // 8 of 16
 #endif
 constexpr int kTileVectors = 2;
 
-/// tile[i][j] = sum over k of A(i, k) B(k, j). RowMajor: A's steps are contiguous (aStep = 1, aRow = stride), else
-/// its rows are (aRow = 1, aStep = stride).
+/// tile[i][j] = sum over k of A(i, k) B(k, j). RowMajor: A's steps are contiguous (aStep = 1, aRow = stride),
+/// else its rows are (aRow = 1, aStep = stride).
 template <class S, bool RowMajor, int Rows, int Vectors>
 void productTile(int64_t steps, const typename S::T* a, int64_t stride, const typename S::T* b, int64_t bStep,
                  typename S::T* tile) {
@@ -39,7 +43,8 @@ void productTile(int64_t steps, const typename S::T* a, int64_t stride, const ty
 }
 
 template <class S>
-using ProductTile = void (*)(int64_t, const typename S::T*, int64_t, const typename S::T*, int64_t, typename S::T*);
+using ProductTile = void (*)(int64_t, const typename S::T*, int64_t, const typename S::T*, int64_t,
+                             typename S::T*);
 
 template <class S>
 struct ProductTiles {
@@ -51,17 +56,43 @@ constexpr ProductTiles<S> productTiles(Indices<Row...>) {
   return {{{productTile<S, RowMajor, Row + 1, 1>, productTile<S, RowMajor, Row + 1, 2>}...}};
 }
 
-template <class S>
-SPHERENET_INLINE typename S::V clampCosine(typename S::V c) {
-  return atMost<S>(atLeast<S>(c, splat<S>(-1)), splat<S>(1));
+/// g of cosines; `filter` is the constants' place of the first lane.
+template <class S, Epilogue E>
+SPHERENET_INLINE typename S::V angle(const FilterConstants<typename S::T>& filters, typename S::V cosine,
+                                     int64_t filter) {
+  const auto c = atMost<S>(atLeast<S>(cosine, splat<S>(-1)), splat<S>(1));
+  if constexpr (E == Epilogue::Cosine) return c;
+  if constexpr (E == Epilogue::Linear) return vectorAsin<S>(c) * typename S::T(2 / kPi);
+  return vectorTanh<S>(vectorAsin<S>(c) * load<S>(filters.slope + filter)) * load<S>(filters.gain + filter);
 }
 
-/// The result for one vector of a tile's row. `filter` is its first column in the panel, `width` how many of its
-/// lanes count.
 template <class S, Epilogue E>
-SPHERENET_INLINE typename S::V finish(const GemmJob<typename S::T>& job, typename S::V v, typename S::V rowFactor,
-                                      int64_t filter, const typename S::T* out, const typename S::T* other,
-                                      int64_t width) {
+void anglesWith(const FilterConstants<typename S::T>& filters, typename S::T* y, int64_t rows,
+                int64_t columns) {
+  for (int64_t i = 0; i < rows; ++i, y += columns)
+    for (int64_t j = 0; j < columns; j += S::lanes)
+      storePart<S>(y + j, angle<S, E>(filters, loadPart<S>(y + j, columns - j), j), columns - j);
+}
+
+template <class S>
+void angles(AngularOperator op, const FilterConstants<typename S::T>& filters, typename S::T* y, int64_t rows,
+            int64_t columns) {
+  switch (op) {
+    case AngularOperator::Cosine:
+      return anglesWith<S, Epilogue::Cosine>(filters, y, rows, columns);
+    case AngularOperator::Linear:
+      return anglesWith<S, Epilogue::Linear>(filters, y, rows, columns);
+    case AngularOperator::Sigmoid:
+      return anglesWith<S, Epilogue::Sigmoid>(filters, y, rows, columns);
+  }
+}
+
+/// The result for one vector of a tile's row. `filter` is its first column in the panel, `width` how many of
+/// its lanes count.
+template <class S, Epilogue E>
+SPHERENET_INLINE typename S::V finish(const GemmJob<typename S::T>& job, typename S::V v,
+                                      typename S::V rowFactor, int64_t filter, const typename S::T* out,
+                                      const typename S::T* other, int64_t width) {
   if constexpr (E == Epilogue::Store) {
     return job.bias ? v + load<S>(job.bias + filter) : v;
   } else if constexpr (E == Epilogue::Add) {
@@ -69,15 +100,13 @@ SPHERENET_INLINE typename S::V finish(const GemmJob<typename S::T>& job, typenam
   } else if constexpr (E == Epilogue::MinusRow) {
     return v - finiteOrZero<S>(loadPart<S>(other, width)) * rowFactor;
   } else {
-    const auto c = clampCosine<S>(v * rowFactor * load<S>(job.filters.inverseNorm + filter));
-    if constexpr (E == Epilogue::Cosine) return c;
-    if constexpr (E == Epilogue::Linear) return vectorAsin<S>(c) * typename S::T(2 / kPi);
-    return vectorTanh<S>(vectorAsin<S>(c) * load<S>(job.filters.slope + filter)) * load<S>(job.filters.gain + filter);
+    return angle<S, E>(job.filters, v * rowFactor * load<S>(job.filters.inverseNorm + filter), filter);
   }
 }
 
 template <class S, Epilogue E>
-void finishTile(const GemmJob<typename S::T>& job, int64_t firstRow, int64_t rows, const typename S::T* tile) {
+void finishTile(const GemmJob<typename S::T>& job, int64_t firstRow, int64_t rows,
+                const typename S::T* tile) {
   using T = typename S::T;
   constexpr bool usesRow = E != Epilogue::Store && E != Epilogue::Add;
   for (int64_t i = 0; i < rows; ++i) {
@@ -92,7 +121,8 @@ void finishTile(const GemmJob<typename S::T>& job, int64_t firstRow, int64_t row
       T* out = job.out + offset + j;
       const T* other = E == Epilogue::MinusRow ? job.other + offset + j : nullptr;
       const auto v = load<S>(tile + i * kTileVectors * S::lanes + j);
-      storePart<S>(out, finish<S, E>(job, v, splat<S>(rowFactor), j, out, other, job.columns - j), job.columns - j);
+      storePart<S>(out, finish<S, E>(job, v, splat<S>(rowFactor), j, out, other, job.columns - j),
+                   job.columns - j);
     }
   }
 }

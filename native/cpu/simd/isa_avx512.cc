@@ -7,17 +7,13 @@
 // From here to the end, where templates are instantiated, code may use the instruction set: no header of the
 // standard library may follow.
 #if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma"))), \
+                             apply_to = function)
 #else
 #pragma GCC target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")
 #endif
 
 #define SPHERENET_SIMD_BYTES 64
-#include "vector.h"
-#include "math.h"
-#include "patches.h"
-#include "gemm.h"
-#include "angular.h"
 #include "table.h"
 
 namespace spherenet::cpu::simd {

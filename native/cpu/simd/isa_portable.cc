@@ -6,11 +6,6 @@
 #endif
 
 #define SPHERENET_SIMD_BYTES 16
-#include "vector.h"
-#include "math.h"
-#include "patches.h"
-#include "gemm.h"
-#include "angular.h"
 #include "table.h"
 
 namespace spherenet::cpu::simd {

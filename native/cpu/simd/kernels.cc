@@ -60,6 +60,8 @@ const Kernels& kernels() {
   return chosen;
 }
 
-const char* simdPath() { return kernels().name; }
+const char* simdPath() {
+  return kernels().name;
+}
 
 }  // namespace spherenet::cpu::simd

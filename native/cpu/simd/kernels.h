@@ -35,13 +35,15 @@ struct PackJob {
   int64_t packedStride = 0;  // a multiple of 16
   bool finiteOnly = false;   // NaN and infinities become 0
   // Optional, counted from rowBegin: norms[row * normStride] = sqrt(sum of squares + epsilon), capped to the
-  // largest finite number, and inverseNorms[row] = 1 / that (0 for 0). Where squares or products would leave the range of T, the packed row
-  // is scaled down by a power of two and inverseNorms refers to the scaled row.
+  // largest finite number, and inverseNorms[row] = 1 / that (0 for 0). Where squares or products would leave
+  // the range of T, the packed row is scaled down by a power of two and inverseNorms refers to the scaled
+  // row.
   T* norms = nullptr;
   int64_t normStride = 1;
   T* inverseNorms = nullptr;
   double epsilon = 0;
-  // Optional, from rowBegin: pixelSums[row] = sum over the taps inside the image of pixels[pixel * pixelStride].
+  // Optional, from rowBegin: pixelSums[row] = sum over the taps inside the image of pixels[pixel *
+  // pixelStride].
   const T* pixels = nullptr;
   int64_t pixelStride = 1;
   T* pixelSums = nullptr;
@@ -65,14 +67,15 @@ struct FilterConstants {
   /// The same from another filter on.
   FilterConstants from(int64_t i) const {
     if (!inverseNorm) return {};
-    return {inverseNorm + i, slope + i, gain + i, twoK + i, saturation + i, gradientGain + i, kSlope + i, kGain + i};
+    return {inverseNorm + i, slope + i,        gain + i,   twoK + i,
+            saturation + i,  gradientGain + i, kSlope + i, kGain + i};
   }
 };
 
 enum class Epilogue {
-  Store,     // out = product (+ bias)
-  Add,       // out += product
-  Cosine,    // out = g(product * inverseRowNorm * inverseNorm), and so on
+  Store,   // out = product (+ bias)
+  Add,     // out += product
+  Cosine,  // out = g(product * inverseRowNorm * inverseNorm), and so on
   Linear,
   Sigmoid,
   MinusRow,  // out = product - other * rowFactor
@@ -105,6 +108,8 @@ struct AngularBackwardJob {
   int64_t rows = 0, groups = 1, groupFilters = 0, paddedFilters = 0;  // padded: per group
   const T *y = nullptr, *dy = nullptr, *nx = nullptr;
   T *h = nullptr, *r = nullptr;
+  // Groups of one filter each: nx and r have a value per filter, and all filters are given as one group here.
+  bool depthwise = false;
   FilterConstants<T> filters;
   T* qSums = nullptr;  // += sum over the rows, [groups * paddedFilters]
   T* kSums = nullptr;  // the same for dk, or null
@@ -118,6 +123,8 @@ struct KernelSet {
   /// Whether a row had to be scaled (see PackJob::inverseNorms).
   bool (*pack)(const PackJob<T>&);
   void (*gemm)(const GemmJob<T>&);
+  /// y = g(y) in place, y [rows, columns] holding cosines; constants of all columns without padding.
+  void (*angles)(AngularOperator op, const FilterConstants<T>& filters, T* y, int64_t rows, int64_t columns);
   void (*angularBackward)(const AngularBackwardJob<T>&);
   /// sums[j] += sum over rows of y[i * columns + j]
   void (*columnSums)(const T* y, int64_t rows, int64_t columns, double* sums);
@@ -133,7 +140,8 @@ struct Kernels {
   const char* name;  // "portable", "avx2" or "avx512"
   const KernelSet<float>* single;
   const KernelSet<double>* accurate;  // float64, the portable one on every path
-  /// Runs a chain of float32 fused (portable: separate) multiply-adds that saturates one core; returns a checksum.
+  /// Runs a chain of float32 fused (portable: separate) multiply-adds that saturates one core; returns a
+  /// checksum.
   double (*fmaChain)(int64_t iterations);
   double flopsPerIteration;
 

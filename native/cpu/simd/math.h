@@ -1,6 +1,10 @@
-// Elementary functions on vectors. Errors are the largest found over all float32 arguments of the stated
-// domain by test/native/conv_test.cc, in units in the last place of the float32 result. Polynomials are
-// minimax fits of relative error (Remez exchange in float64). float64 takes the C library's functions.
+// Elementary functions on vectors. The stated errors are the largest that test/native/conv_test.cc finds on a
+// dense sample (every 61st float32) of the domain, on any of the instruction sets, in units in the last place
+// of the float32 result. Polynomials are minimax fits of relative error (Remez exchange in float64). float64
+// takes the C library's functions.
+#pragma once
+
+#include "vector.h"
 
 namespace spherenet::cpu::simd {
 namespace {
@@ -23,7 +27,7 @@ SPHERENET_INLINE typename S::V eachLane(typename S::V x, F f) {
 
 constexpr double kPi = 3.14159265358979323846;
 
-/// asin(x) for x in [-1, 1].
+/// asin(x) for x in [-1, 1]; error below 2.4 ULP.
 template <class S>
 SPHERENET_INLINE typename S::V vectorAsin(typename S::V x) {
   using V = typename S::V;
@@ -41,15 +45,15 @@ SPHERENET_INLINE typename S::V vectorAsin(typename S::V x) {
   }
 }
 
-/// tanh(x) for every x.
+/// tanh(x) for every x; error below 2.5 ULP.
 template <class S>
 SPHERENET_INLINE typename S::V vectorTanh(typename S::V x) {
   using V = typename S::V;
   if constexpr (sizeof(typename S::T) == 8) {
     return eachLane<S>(x, [](double v) { return __builtin_tanh(v); });
   } else {
-    // With e = exp(2|x|) - 1, tanh |x| = e / (e + 2). 2|x| = n ln 2 + r; adding and taking away 1.5 * 2^23 rounds
-    // to the nearest n, and leaves n in the low bits of the sum.
+    // With e = exp(2|x|) - 1, tanh |x| = e / (e + 2). 2|x| = n ln 2 + r; adding and taking away 1.5 * 2^23
+    // rounds to the nearest n, and leaves n in the low bits of the sum.
     const V a = atMost<S>(absolute<S>(x) * 2.f, splat<S>(30.f));
     const V shifted = S::mulAdd(a, splat<S>(1.44269504f), splat<S>(12582912.f));
     const V n = shifted - 12582912.f;
@@ -63,7 +67,7 @@ SPHERENET_INLINE typename S::V vectorTanh(typename S::V x) {
   }
 }
 
-/// atanh(x) for |x| < 1.
+/// atanh(x) for |x| < 1; error below 3.6 ULP.
 template <class S>
 SPHERENET_INLINE typename S::V vectorAtanh(typename S::V x) {
   using V = typename S::V;
@@ -71,8 +75,8 @@ SPHERENET_INLINE typename S::V vectorAtanh(typename S::V x) {
   if constexpr (sizeof(typename S::T) == 8) {
     return eachLane<S>(x, [](double v) { return __builtin_atanh(v); });
   } else {
-    // (1 + a) / (1 - a) = 2^n (1 + t) / (1 - t), so that atanh a = n ln 2 / 2 + atanh t; n need only be near the
-    // exponent of the left side, which the difference of the bit patterns gives.
+    // (1 + a) / (1 - a) = 2^n (1 + t) / (1 - t), so that atanh a = n ln 2 / 2 + atanh t; n need only be near
+    // the exponent of the left side, which the difference of the bit patterns gives.
     const V a = absolute<S>(x);
     const I n = ((I)(1.f + a) - (I)(1.f - a) + 0x400000) >> 23;
     const V power = (V)((n << 23) + 0x3f800000);
@@ -98,8 +102,8 @@ struct SinCos {
   typename S::V sin, cos;
 };
 
-/// sin and cos of s in [0, pi/2], where complement = pi/2 - s is given too: the smaller of both is used, so that
-/// a cosine near 0 is as precise as the complement.
+/// sin and cos of s in [0, pi/2], where complement = pi/2 - s is given too: the smaller of both is used, so
+/// that a cosine near 0 is as precise as the complement.
 template <class S>
 SPHERENET_INLINE SinCos<S> vectorSinCos(typename S::V s, typename S::V complement) {
   using V = typename S::V;

@@ -1,6 +1,9 @@
 // Packing of patch rows: runs that are contiguous in the image are copied with vectors, the padding is filled
-// with zeros, and what the epilogues need of a row (its norm, the sum of a map over its taps) is added up while
-// the row is in the first-level cache.
+// with zeros, and what the epilogues need of a row (its norm, the sum of a map over its taps) is added up
+// while the row is in the first-level cache.
+#pragma once
+
+#include "vector.h"
 
 namespace spherenet::cpu::simd {
 namespace {
@@ -34,13 +37,13 @@ typename S::T sumOfSquares(const typename S::T* x, int64_t count) {
   return sumLanes<S>((sum[0] + sum[1]) + (sum[2] + sum[3]));
 }
 
-/// Sums of squares up to this are far enough from the end of the range that the products with a filter that is
-/// kept within the same bound are, too.
+/// Sums of squares up to this are far enough from the end of the range that the products with a filter that
+/// is kept within the same bound are, too.
 template <class T>
 constexpr T kLargestSquare = sizeof(T) == 4 ? T(1e30) : T(1e300);
 
-/// Scales a row (of one with a large sum of squares) so that its largest magnitude is in [1, 2), and returns the
-/// factor; 1 where an element is not finite.
+/// Scales a row (of one with a large sum of squares) so that its largest magnitude is in [1, 2), and returns
+/// the factor; 1 where an element is not finite.
 template <class T>
 T scaleDown(T* row, int64_t count) {
   T largest = 0;
@@ -74,7 +77,8 @@ void normOfLargeRow(const PackJob<typename S::T>& job, int64_t row) {
   using T = typename S::T;
   double factor = 1;
   if (job.packed)
-    factor = static_cast<double>(scaleDown(job.packed + (row - job.rowBegin) * job.packedStride, job.packedStride));
+    factor = static_cast<double>(
+        scaleDown(job.packed + (row - job.rowBegin) * job.packedStride, job.packedStride));
   const T squares = sumOfSquares<S>(rowAt(job, row), rowLength(job));
   const double scaled = __builtin_sqrt(static_cast<double>(squares) + job.epsilon * factor * factor);
   const double norm = scaled / factor;
@@ -142,27 +146,6 @@ struct RowWriter {
   }
 };
 
-/// A whole row of channel runs that are shorter than a vector, as groups of few channels have.
-template <class T>
-void packShortRuns(const PackJob<T>& job, const T* image, Range inH, Range inW, int64_t i, int64_t column, T* to) {
-  const PatchMap& m = *job.map;
-  T* const end = to + job.packedStride;
-  for (int64_t th = 0; th < m.h.taps; ++th) {
-    const bool inside = th >= inH.begin && th < inH.end;
-    const T* line = image + (i * m.h.stride + m.h.first + th * m.h.step) * m.w.source * m.channels;
-    for (int64_t tw = 0; tw < m.w.taps; ++tw, to += m.groupChannels) {
-      if (inside && tw >= inW.begin && tw < inW.end) {
-        const T* from = line + (column + tw * m.w.step) * m.channels;
-        for (int64_t c = 0; c < m.groupChannels; ++c)
-          to[c] = job.finiteOnly && !(from[c] - from[c] == 0) ? T(0) : from[c];
-      } else {
-        for (int64_t c = 0; c < m.groupChannels; ++c) to[c] = 0;
-      }
-    }
-  }
-  while (to < end) *to++ = 0;
-}
-
 template <class S, bool FiniteOnly>
 void packRow(const PackJob<typename S::T>& job, int64_t image, int64_t i, int64_t j, typename S::T* to) {
   using T = typename S::T;
@@ -170,11 +153,6 @@ void packRow(const PackJob<typename S::T>& job, int64_t image, int64_t i, int64_
   const Range inH = tapsInside(m.h, i), inW = tapsInside(m.w, j);
   const bool joined = m.w.step == 1 && m.groupChannels == m.channels;
   const int64_t column = j * m.w.stride + m.w.first;
-  const bool whole = job.columnBegin == 0 && job.columnEnd == m.columns();
-  if (whole && (joined ? m.w.taps : 1) * m.groupChannels < S::lanes) {
-    const T* first = job.source + image * m.h.source * m.w.source * m.channels + m.firstChannel;
-    return packShortRuns(job, first, inH, inW, i, column, to);
-  }
   RowWriter<S, FiniteOnly> row{to, job.columnBegin, job.columnEnd};
   for (int64_t th = 0; th < m.h.taps && row.at < row.end; ++th) {
     if (th < inH.begin || th >= inH.end) {
@@ -182,7 +160,8 @@ void packRow(const PackJob<typename S::T>& job, int64_t image, int64_t i, int64_
       continue;
     }
     const int64_t line = i * m.h.stride + m.h.first + th * m.h.step;
-    const T* source = job.source + ((image * m.h.source + line) * m.w.source + column) * m.channels + m.firstChannel;
+    const T* source =
+        job.source + ((image * m.h.source + line) * m.w.source + column) * m.channels + m.firstChannel;
     row.put(nullptr, inW.begin * m.groupChannels);
     if (joined) {
       row.put(source + inW.begin * m.channels, (inW.end - inW.begin) * m.channels);
@@ -209,7 +188,8 @@ T sumOverTaps(const PackJob<T>& job, int64_t image, int64_t i, int64_t j) {
   return sum;
 }
 
-/// Without `packed`, only the norms, and rows must be contiguous in the source (1x1 taps, no padding, stride 1).
+/// Without `packed`, only the norms, and rows must be contiguous in the source (1x1 taps, no padding, stride
+/// 1).
 template <class S>
 bool pack(const PackJob<typename S::T>& job) {
   const PatchMap& m = *job.map;

@@ -1,4 +1,11 @@
 // Puts the table of one translation unit together, and holds the two kernels that need no file of their own.
+#pragma once
+
+#include "angular.h"
+#include "gemm.h"
+#include "math.h"
+#include "patches.h"
+#include "vector.h"
 
 namespace spherenet::cpu::simd {
 namespace {
@@ -48,8 +55,8 @@ void sinCosAll(const typename S::T* x, typename S::T* y, int64_t count) {
 
 template <class S>
 constexpr KernelSet<typename S::T> kernelSet = {
-    S::lanes,      kTileVectors * S::lanes, kTileRows,  pack<S>,    gemm<S>,     angularBackward<S>,
-    columnSums<S>, asinAll<S>,              tanhAll<S>, atanhAll<S>, sinCosAll<S>,
+    S::lanes,           kTileVectors* S::lanes, kTileRows,  pack<S>,    gemm<S>,     angles<S>,
+    angularBackward<S>, columnSums<S>,          asinAll<S>, tanhAll<S>, atanhAll<S>, sinCosAll<S>,
 };
 
 constexpr int kChains = SPHERENET_SIMD_BYTES == 64 ? 24 : 12;

@@ -1,9 +1,12 @@
-// Vectors of the instruction set whose translation unit includes this (see isa_*.cc): no includes, everything
-// in an unnamed namespace, so that code for one instruction set never gets linked into another.
+// Vectors of the instruction set whose translation unit includes this (see isa_*.cc): no includes but of the
+// like, everything in an unnamed namespace, so that code for one instruction set never gets linked into
+// another.
 //
 // No lambdas either: inside templates GCC compiles them for the baseline instruction set.
 //
 // The including file defines SPHERENET_SIMD_BYTES, the vector size.
+
+#pragma once
 
 #define SPHERENET_INLINE __attribute__((always_inline)) inline
 

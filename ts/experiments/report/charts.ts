@@ -23,11 +23,13 @@ export function classColor(label: number): string {
 
 /** Loss of every step with its running mean, and of the test images after each epoch. */
 export function lossChart(history: TrainingHistory): Markup {
-  const top = smooth(history.steps.map(({ loss }) => loss)).reduce((a, b) => Math.max(a, b), 0);
+  const means = smooth(history.steps.map(({ loss }) => loss));
+  // The first steps are far above all others; where they end is where the scale does.
+  const top = means[Math.floor(means.length / 20)] ?? 0;
+  const tested = history.epochs.map(({ evalLoss }) => evalLoss ?? 0);
   return curves(history, 'loss', 'Loss', {
     min: 0,
-    // The first steps may be far above all others.
-    max: niceAbove(Math.min(top, 6)),
+    max: niceAbove(Math.max(top, ...tested)),
     format: String,
   });
 }
@@ -44,9 +46,11 @@ export function accuracyChart(history: TrainingHistory): Markup {
 
 /** The images of a feature plane as points, both axes on one scale, the origin in the middle. */
 export function planeChart(plane: FeaturePlane, classes: number): Markup {
-  const reach = niceAbove(
-    plane.x.reduce((far, x, i) => Math.max(far, Math.abs(x), Math.abs(plane.y[i] as number)), 0),
+  const farthest = plane.x.reduce(
+    (far, x, i) => Math.max(far, Math.abs(x), Math.abs(plane.y[i] as number)),
+    0,
   );
+  const reach = 1.06 * (farthest || 1);
   const axis = {
     type: 'value' as const,
     min: -reach,
@@ -92,15 +96,19 @@ function curves(
   const values = history.steps.map((step) => step[measure]);
   const perEpoch = history.steps.length / Math.max(1, history.epochs.length);
   const place = (i: number): number => (i + 1) / perEpoch;
-  const within = (value: number): number => Math.min(max, Math.max(min, value));
   const tested = history.epochs.flatMap((epoch) => {
     const value = measure === 'loss' ? epoch.evalLoss : epoch.evalAccuracy;
-    return value === null ? [] : [[epoch.epoch, within(value)]];
+    return value === null ? [] : [[epoch.epoch, value]];
   });
   const text = { color: QUIET, fontFamily: FONT, fontSize: 12 };
   const line = { type: 'line' as const, showSymbol: false, silent: true, emphasis: { disabled: true } };
   return draw(480, 300, {
-    title: { text: title, left: 0, top: 0, textStyle: { ...text, color: INK, fontSize: 14, fontWeight: 600 } },
+    title: {
+      text: title,
+      left: 0,
+      top: 0,
+      textStyle: { ...text, color: INK, fontSize: 14, fontWeight: 600 },
+    },
     grid: { left: 44, right: 12, top: 40, bottom: 40 },
     xAxis: {
       type: 'value',
@@ -127,12 +135,12 @@ function curves(
     series: [
       {
         ...line,
-        data: thin(values.map((value, i) => [place(i), within(value)])),
+        data: thin(values.map((value, i) => [place(i), value])),
         lineStyle: { color: TRAIN, width: 0.8, opacity: 0.35 },
       },
       {
         ...line,
-        data: thin(smooth(values).map((value, i) => [place(i), within(value)])),
+        data: thin(smooth(values).map((value, i) => [place(i), value])),
         lineStyle: { color: TRAIN, width: 2 },
       },
       {

@@ -1,2 +1,2 @@
 export { renderReport } from './page';
-export { writeFiles } from './write';
+export { formatJson, writeFiles } from './write';

@@ -30,8 +30,9 @@ export async function renderReport(results: FashionMnistResults, test: ImageData
           ${facts(results)}
         </main>
         <footer>
-          Written by spherenet ${results.version} on ${results.created.slice(0, 10)}. SphereConv, W-Softmax and GA-Softmax:
-          W. Liu et al., Deep Hyperspherical Learning, NIPS 2017. Pictures: Fashion-MNIST, Zalando Research, MIT licence.
+          Written by spherenet ${results.version} on ${results.created.slice(0, 10)}. SphereConv, W-Softmax
+          and GA-Softmax: W. Liu et al., Deep Hyperspherical Learning, NIPS 2017. Pictures: Fashion-MNIST,
+          Zalando Research, MIT licence.
         </footer>
       </body>
     </html>`;

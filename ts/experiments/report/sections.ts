@@ -7,12 +7,13 @@ import { count, duration, listing, percent } from './words';
 /** Title, one sentence that says it all, and the numbers behind it. */
 export function headline(results: FashionMnistResults): Markup {
   const { data, machine, seconds, settings, test, history } = results;
-  const last = history.epochs.at(-1);
+  const trainingOnly = history.epochs.reduce((sum, epoch) => sum + epoch.seconds, 0);
+  const imagesPerSecond = (history.epochs.length * data.trainImages) / trainingOnly;
   const margin = 1.96 * Math.sqrt((test.accuracy * (1 - test.accuracy)) / data.testImages);
   const numbers: [string, string][] = [
     ['test accuracy', percent(test.accuracy)],
     ['test loss', test.loss.toFixed(3)],
-    ['images per second in training', count(last?.imagesPerSecond ?? 0)],
+    ['images per second in training', count(imagesPerSecond)],
     ['time for training', duration(seconds.training)],
     ['parameters', count(results.parameters)],
   ];
@@ -20,13 +21,20 @@ export function headline(results: FashionMnistResults): Markup {
     <header>
       <h1>A SphereNet learns clothes</h1>
       <p class="lede">
-        A hyperspherical network of ${settings.depth} convolutions looked ${settings.epochs} times at
-        ${count(data.trainImages)} pictures from Fashion-MNIST, on ${deviceInWords(machine)}. It then named
-        ${percent(test.accuracy)} of ${count(data.testImages)} pictures that it had not seen rightly. As there are not
-        more of them, that number is certain to ±${(100 * margin).toFixed(1)} percentage points.
+        A hyperspherical network of ${settings.depth} convolutions went
+        ${settings.epochs === 1 ? 'once' : `${settings.epochs} times`} through ${count(data.trainImages)}
+        pictures from Fashion-MNIST, on ${deviceInWords(machine)}. Of ${count(data.testImages)} pictures that
+        it had not seen, it names ${percent(test.accuracy)} correctly; with that many pictures, the figure is
+        good to ±${(100 * margin).toFixed(1)} percentage points (95 % interval).
       </p>
       <dl class="numbers">
-        ${numbers.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}
+        ${numbers.map(
+          ([name, value]) =>
+            html`<div>
+              <dt>${name}</dt>
+              <dd>${value}</dd>
+            </div>`,
+        )}
       </dl>
     </header>
   `;
@@ -46,9 +54,10 @@ export function curves({ history, settings }: FashionMnistResults): Markup {
           <li><i style="background: var(--orange)"></i>test images, after each epoch</li>
         </ul>
         <figcaption>
-          <b>Loss and accuracy.</b> ${lossInWords(settings.margin)} Training batches are measured while the network
-          changes; the test images are seen by the network as it is at the end of an epoch, with the averages of its
-          batch norms. The test images steered nothing: neither the schedule nor which epoch is reported, which is the last.
+          <b>Loss and accuracy.</b> ${lossInWords(settings.margin)} Training batches are measured while the
+          network changes; the test images are seen by the network as it is at the end of an epoch, with the
+          averages of its batch norms. In this run the test images steered nothing: neither the schedule nor
+          which epoch is reported, which is the last.
         </figcaption>
       </figure>
     </section>
@@ -60,8 +69,8 @@ export function planes({ featurePlanes, data, settings }: FashionMnistResults): 
     <section>
       <h2>What angles do to features</h2>
       <p>
-        Two more networks, trained for ${settings.planeEpochs} epochs each, squeeze every picture into two numbers before
-        they decide, so that everything they know of it can be drawn.
+        Two more networks, trained for ${settings.planeEpochs} epochs each, squeeze every picture into two
+        numbers before they decide. So all that they know of a picture can be drawn.
       </p>
       <figure>
         <div class="pair">${featurePlanes.map((plane) => planePanel(plane, data.classes.length))}</div>
@@ -69,11 +78,12 @@ export function planes({ featurePlanes, data, settings }: FashionMnistResults): 
           ${data.classes.map((name, label) => html`<li><i style="background: ${classColor(label)}"></i>${name}</li>`)}
         </ul>
         <figcaption>
-          <b>Two features of each test picture</b>, coloured by its true class; the axes cross at the origin. An ordinary
-          network tells classes apart by direction, and is the surer the farther out a picture lies: classes become
-          streaks. A SphereNet has only angles to decide by: classes gather in clusters on a ring. This
-          is the picture that the paper's authors show for MNIST. Both networks have the same widths and the same number
-          of convolutions; two features are too few for ten classes, so both accuracies are below the one above.
+          <b>Two features of each test picture</b>, coloured by its true class; the lines cross at the origin.
+          The plain network is the surer of a class the farther out a picture lies in its direction: classes
+          become streaks from the origin. The features of the SphereNet are cosines and cannot grow; what is
+          left to it are angles, and classes gather in clusters on a ring. The paper’s authors show this
+          picture for MNIST. Two features are few for ten classes, so both networks are less often right than
+          the one above.
         </figcaption>
       </figure>
     </section>
@@ -92,7 +102,7 @@ export function confusion({ test, data }: FashionMnistResults): Markup {
               <tr>
                 <th></th>
                 ${classes.map((name) => html`<th scope="col">${name}</th>`)}
-                <th scope="col" class="rate">named rightly</th>
+                <th scope="col" class="rate">correct</th>
               </tr>
             </thead>
             <tbody>
@@ -101,8 +111,9 @@ export function confusion({ test, data }: FashionMnistResults): Markup {
           </table>
         </div>
         <figcaption>
-          <b>Confusion matrix.</b> A row holds the test images of one class, a column what the network named them. Blue is
-          right and orange wrong; orange is full at a quarter of the row. ${worstPair(test.confusion, classes)}
+          <b>Confusion matrix.</b> Each row holds the test images of one class, each column what the network
+          called them. Blue is right, orange is wrong and at its fullest from a quarter of the row on.
+          ${worstPair(test.confusion, classes)}
         </figcaption>
       </figure>
     </section>
@@ -110,10 +121,7 @@ export function confusion({ test, data }: FashionMnistResults): Markup {
 }
 
 /** @param pictures data URIs of the mistakes' images, in their order */
-export function mistakes(
-  { mistakes: list, data }: FashionMnistResults,
-  pictures: readonly string[],
-): Markup {
+export function mistakes({ mistakes: list, data }: FashionMnistResults, pictures: readonly string[]): Markup {
   if (list.length === 0) return html``;
   return html`
     <section>
@@ -123,8 +131,8 @@ export function mistakes(
           ${list.map((mistake, i) => mistakeTile(mistake, pictures[i] as string, data.classes))}
         </div>
         <figcaption>
-          <b>The ${list.length} most confident mistakes</b> on the test images: what the network said with which
-          probability, and what the label says. Some of the labels are hard to agree with.
+          <b>The ${list.length} most confident mistakes</b> on the test images: what the network said, how
+          probable it held that, and what the label says. Not every label is beyond doubt.
         </figcaption>
       </figure>
     </section>
@@ -159,7 +167,7 @@ export function facts(results: FashionMnistResults): Markup {
           `training and ${count(data.testImages)} test images, equally many of each class. Not comparable with results on the full set`
         : `${count(data.trainImages)} training and ${count(data.testImages)} test images from ${data.folder}`,
     ],
-    ['device', machine.withoutCuda ? `${deviceInDetail(machine)}. ${machine.withoutCuda}` : deviceInDetail(machine)],
+    ['device', `${deviceInDetail(machine)}${machine.withoutCuda && `; ${machine.withoutCuda}`}`],
     [
       'time',
       `${duration(seconds.total)} in all: reading data ${duration(seconds.data)}, training with a test after each epoch ` +
@@ -172,12 +180,18 @@ export function facts(results: FashionMnistResults): Markup {
     <section>
       <h2>How to get the same</h2>
       <p>
-        All numbers of this page are in <code>results.json</code> beside it. This command computes them again, and the
-        same ones on a machine with the same vector instructions and number of threads:
+        All numbers of this page are in <code>results.json</code> beside it. This command computes them again.
+        With the same vector instructions and number of threads, they come out the same:
       </p>
       <pre><code>${results.command}</code></pre>
       <table class="facts">
-        ${rows.map(([name, value]) => html`<tr><th scope="row">${name}</th><td>${value}</td></tr>`)}
+        ${rows.map(
+          ([name, value]) =>
+            html`<tr>
+              <th scope="row">${name}</th>
+              <td>${value}</td>
+            </tr>`,
+        )}
       </table>
     </section>
   `;
@@ -186,7 +200,7 @@ export function facts(results: FashionMnistResults): Markup {
 function planePanel(plane: FeaturePlane, classes: number): Markup {
   return html`
     <div class="panel" role="img" aria-label="${plane.title}: features of the test images">
-      <h3>${plane.title} <span>names ${percent(plane.accuracy)} rightly</span></h3>
+      <h3>${plane.title} <span>names ${percent(plane.accuracy)} correctly</span></h3>
       ${planeChart(plane, classes)}
     </div>
   `;
@@ -210,7 +224,9 @@ function confusionRow(name: string, label: number, row: readonly number[]): Mark
     <tr>
       <th scope="row">${name}</th>
       ${row.map(cell)}
-      <td class="rate"><span class="bar"><i style="width: ${(100 * rate).toFixed(1)}%"></i></span>${percent(rate)}</td>
+      <td class="rate">
+        <span class="bar"><i style="width: ${(100 * rate).toFixed(1)}%"></i></span>${percent(rate)}
+      </td>
     </tr>
   `;
 }
@@ -221,8 +237,8 @@ function mistakeTile(mistake: Mistake, picture: string, classes: readonly string
   return html`
     <div class="tile">
       <img src="${picture}" alt="test image ${mistake.index}, labelled ${label}" />
-      <b>${said}, ${percent(mistake.confidence, 0)}</b>
-      <span>labelled ${label}</span>
+      <b>${said}</b>
+      <span>${percent(mistake.confidence, 0)} sure<br />labelled ${label}</span>
     </div>
   `;
 }

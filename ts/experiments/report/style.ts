@@ -28,7 +28,7 @@ p { margin: 0 0 1rem; }
 .lede { font-size: 1.1875rem; line-height: 1.55; }
 a { color: inherit; }
 code { font: .875em/1.5 ui-monospace, 'Cascadia Mono', Menlo, Consolas, monospace; }
-pre { margin: 0 0 1rem; padding: .875rem 1rem; overflow-x: auto; background: var(--shade); border-radius: .375rem; }
+pre { margin: 0 0 1rem; padding: .875rem 1rem; white-space: pre-wrap; background: var(--shade); border-radius: .375rem; }
 .numbers, table, figcaption, .panel h3, .legend, .tile {
   font-family: system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', sans-serif;
 }
@@ -54,7 +54,8 @@ svg { display: block; width: 100%; height: auto; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; }
 th { font-weight: 400; text-align: left; }
-.confusion { width: 100%; min-width: 46rem; }
+.confusion { width: 100%; min-width: 50rem; table-layout: fixed; }
+.confusion th:first-child { width: 6.5rem; }
 .confusion thead th { padding: 0 .25rem .5rem; color: var(--quiet); font-size: .75rem; text-align: center; vertical-align: bottom; }
 .confusion tbody th { padding: .25rem .75rem .25rem 0; white-space: nowrap; }
 .confusion td { padding: 0; border: 1px solid var(--paper); height: 2.125rem; text-align: center; }
@@ -63,10 +64,10 @@ th { font-weight: 400; text-align: left; }
 .confusion td.none { background: var(--shade); color: transparent; }
 .confusion td.strong { color: #fff; }
 .confusion th.rate, .confusion td.rate { padding-left: 1.25rem; border: 0; text-align: left; white-space: nowrap; }
-.confusion td.rate { width: 10rem; }
+.confusion th.rate { width: 10.5rem; }
 .bar { display: inline-block; width: 5rem; height: .5rem; margin-right: .625rem; background: var(--shade); border-radius: .25rem; overflow: hidden; }
 .bar i { display: block; height: 100%; background: var(--blue); }
-.tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(7.25rem, 1fr)); gap: 1.5rem 1.25rem; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(6.25rem, 1fr)); gap: 1.5rem 1.25rem; }
 .tile { font-size: .8125rem; line-height: 1.4; }
 .tile img { display: block; width: 100%; aspect-ratio: 1; margin-bottom: .5rem; border-radius: .375rem; image-rendering: pixelated; }
 .tile b { display: block; font-weight: 600; }

@@ -28,3 +28,9 @@ export async function writeFiles(folder: string, files: Readonly<Record<string, 
   }
   return entries.map(({ path }) => path);
 }
+
+/** JSON for people too: indented, but an array of numbers on one line. */
+export function formatJson(value: unknown): string {
+  const text = JSON.stringify(value, null, 1);
+  return `${text.replace(/\[[-+\d.e,\s]+\]/gi, (numbers) => numbers.replace(/\s+/g, ''))}\n`;
+}
