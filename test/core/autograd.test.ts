@@ -243,7 +243,11 @@ describe('noGrad', () => {
       expect(isGradEnabled()).toBe(true);
       expect(ops.square(x).requiresGrad).toBe(true);
       expect(await outside).toBe(false);
-      expect(() => noGrad(() => { throw new Error('inside'); })).toThrow('inside'); // prettier-ignore
+      expect(() =>
+        noGrad(() => {
+          throw new Error('inside');
+        }),
+      ).toThrow('inside');
       expect(isGradEnabled()).toBe(true);
     }),
   );
@@ -267,7 +271,9 @@ describe('leaves', () => {
       const x = leaf(1);
       const y = ops.square(x);
       expect([x.requiresGrad, y.requiresGrad]).toEqual([true, true]);
-      expect(() => { y.requiresGrad = false; }).toThrowSphereNetError('SPHERENET_ARGUMENT', 'Tensor.requiresGrad', 'leaf'); // prettier-ignore
+      expect(() => {
+        y.requiresGrad = false;
+      }).toThrowSphereNetError('SPHERENET_ARGUMENT', 'Tensor.requiresGrad', 'leaf');
       expect(() => y.assign([1])).toThrowSphereNetError('SPHERENET_ARGUMENT', 'Tensor.assign', 'leaf');
       y.backward();
       expect(y.grad).toBeNull();
@@ -280,7 +286,9 @@ describe('leaves', () => {
     'of whole numbers take no gradient',
     inScope(() => {
       const labels = tensor(Int32Array.of(1));
-      expect(() => { labels.requiresGrad = true; }).toThrowSphereNetError('SPHERENET_ARGUMENT', 'float32 or float64', 'int32'); // prettier-ignore
+      expect(() => {
+        labels.requiresGrad = true;
+      }).toThrowSphereNetError('SPHERENET_ARGUMENT', 'float32 or float64', 'int32');
     }),
   );
 

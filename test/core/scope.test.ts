@@ -51,7 +51,12 @@ describe('scope', () => {
 
   it('disposes everything where the function throws', () => {
     const before = count();
-    expect(() => scope(() => { zeros([4]); throw new Error('on purpose'); })).toThrow('on purpose'); // prettier-ignore
+    expect(() =>
+      scope(() => {
+        zeros([4]);
+        throw new Error('on purpose');
+      }),
+    ).toThrow('on purpose');
     expect(count()).toBe(before);
   });
 

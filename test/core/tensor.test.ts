@@ -80,7 +80,15 @@ describe('reading', () => {
     inScope(async () => {
       expect(await tensor(2.5).item()).toBe(2.5);
       expect(tensor([[4]]).itemSync()).toBe(4);
-      expect(await tensor([[1, 2], [3, 4]]).toArray()).toEqual([[1, 2], [3, 4]]); // prettier-ignore
+      expect(
+        await tensor([
+          [1, 2],
+          [3, 4],
+        ]).toArray(),
+      ).toEqual([
+        [1, 2],
+        [3, 4],
+      ]);
       expect(await tensor(1).toArray()).toBe(1);
       await expect(tensor([1, 2]).item()).rejects.toMatchObject({ code: 'SPHERENET_ARGUMENT' });
       expect(() => tensor([1, 2]).itemSync()).toThrowSphereNetError(

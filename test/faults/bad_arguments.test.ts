@@ -42,10 +42,10 @@ const ROWS: Record<string, Row[]> = {
       "the string 'float16'",
     ],
     [() => zeros([1], { device: wrong('gpu') }), 'full: device', "'cpu', 'cuda'", "the string 'gpu'"],
-    [() => tensor([[1, 2], [3]]), 'tensor: values', '[2, 2]'], // prettier-ignore
+    [() => tensor([[1, 2], [3]]), 'tensor: values', '[2, 2]'],
     [() => tensor([1, [2]]), 'tensor: values', '[2]'],
     [() => tensor([[1], 2]), 'tensor: values', '[2, 1]'],
-    [() => tensor([[1, 2], [3, 4, 5], [6]]), 'tensor: values', '[3, 2]'], // prettier-ignore
+    [() => tensor([[1, 2], [3, 4, 5], [6]]), 'tensor: values', '[3, 2]'],
     [() => tensor(wrong(['a'])), 'tensor: values', 'numbers'],
     [() => tensor(wrong('abc')), 'tensor: values', 'nested arrays', "the string 'abc'"],
     [() => tensor(wrong(new Int16Array(2))), 'tensor: values', 'Float32Array', 'Int16Array of 2 elements'],
@@ -95,7 +95,15 @@ const ROWS: Record<string, Row[]> = {
     [() => ops.pad(f32(2), []), 'pad: padding', '1 pairs', '[]'],
     [() => ops.pad(f32(2), wrong([1])), 'pad: padding', '[before, after]'],
     [() => ops.pad(wrong(null), []), 'pad: x', 'a tensor', 'null'],
-    [() => ops.pad(f32(2, 2), [[2 ** 30, 0], [0, 0]]), 'pad: result', 'fewer than 2^31'], // prettier-ignore
+    [
+      () =>
+        ops.pad(f32(2, 2), [
+          [2 ** 30, 0],
+          [0, 0],
+        ]),
+      'pad: result',
+      'fewer than 2^31',
+    ],
     [() => ops.concat([], 0), 'concat: tensors', 'at least one tensor', '[]'],
     [() => ops.concat(wrong(null), 0), 'concat: tensors', 'at least one tensor', 'null'],
     [() => ops.concat([wrong(3)], 0), 'concat: tensors[0]', 'a tensor', '3'],
@@ -431,8 +439,22 @@ const ROWS: Record<string, Row[]> = {
       '1',
       '0',
     ],
-    [() => { device.cpu.threads = 0; }, 'device.cpu: threads', 'from 1 to 256', '0'], // prettier-ignore
-    [() => { device.cpu.threads = 2.5; }, 'device.cpu: threads', 'from 1 to 256', '2.5'], // prettier-ignore
+    [
+      () => {
+        device.cpu.threads = 0;
+      },
+      'device.cpu: threads',
+      'from 1 to 256',
+      '0',
+    ],
+    [
+      () => {
+        device.cpu.threads = 2.5;
+      },
+      'device.cpu: threads',
+      'from 1 to 256',
+      '2.5',
+    ],
     [() => device.use(wrong('tpu')), 'device.use: name', "'cpu', 'cuda'", "the string 'tpu'"],
   ],
 };

@@ -19,41 +19,46 @@ const stats = (channels: number): [Tensor, Tensor] => [
 
 /** One call of every op, large enough to be split among threads. */
 const CALLS: Record<string, (...leaves: Tensor[]) => Tensor> = {
-  conv2d: (x, w, b) => ops.conv2d(x as Tensor, w as Tensor, b, { padding: 1 }),
-  'sphereConv2d cosine': (x, w) => ops.sphereConv2d(x as Tensor, w as Tensor, { padding: 1 }),
-  'sphereConv2d linear, strided': (x, w) =>
-    ops.sphereConv2d(x as Tensor, w as Tensor, { operator: 'linear', stride: 2 }),
+  conv2d: (x, w, b) => ops.conv2d(x, w, b, { padding: 1 }),
+  'sphereConv2d cosine': (x, w) => ops.sphereConv2d(x, w, { padding: 1 }),
+  'sphereConv2d linear, strided': (x, w) => ops.sphereConv2d(x, w, { operator: 'linear', stride: 2 }),
   'sphereConv2d sigmoid': (x, w, _, k) =>
-    ops.sphereConv2d(x as Tensor, w as Tensor, {
+    ops.sphereConv2d(x, w, {
       operator: 'sigmoid',
-      k: ops.add(ops.abs(k as Tensor), 0.1),
+      k: ops.add(ops.abs(k), 0.1),
     }),
-  batchNorm: (x) => ops.batchNorm(x as Tensor, leaf(5, 24), leaf(6, 24), ...stats(24)),
+  batchNorm: (x) => ops.batchNorm(x, leaf(5, 24), leaf(6, 24), ...stats(24)),
   'batchNorm in inference': (x) =>
-    ops.batchNorm(x as Tensor, leaf(5, 24), leaf(6, 24), ...stats(24), { training: false }),
-  maxPool2d: (x) => ops.maxPool2d(x as Tensor, 3, { stride: 2, padding: 1 }),
-  avgPool2d: (x) => ops.avgPool2d(x as Tensor, 2),
-  sum: (x) => ops.sum(x as Tensor, { axes: [1, 3] }),
-  'sum of all': (x) => ops.sum(x as Tensor),
-  mean: (x) => ops.mean(x as Tensor, { axes: [0, 1, 2] }),
-  'add, broadcast': (x, _, __, k) => ops.add(x as Tensor, ops.sum(ops.reshape(k as Tensor, [1, 40]))),
-  mul: (x) => ops.mul(x as Tensor, ops.square(x as Tensor)),
-  relu: (x) => ops.relu(x as Tensor),
-  dropout: (x) => ops.dropout(x as Tensor, 0.3, { seed: 9 }),
+    ops.batchNorm(x, leaf(5, 24), leaf(6, 24), ...stats(24), { training: false }),
+  maxPool2d: (x) => ops.maxPool2d(x, 3, { stride: 2, padding: 1 }),
+  avgPool2d: (x) => ops.avgPool2d(x, 2),
+  sum: (x) => ops.sum(x, { axes: [1, 3] }),
+  'sum of all': (x) => ops.sum(x),
+  mean: (x) => ops.mean(x, { axes: [0, 1, 2] }),
+  'add, broadcast': (x, _, __, k) => ops.add(x, ops.sum(ops.reshape(k, [1, 40]))),
+  mul: (x) => ops.mul(x, ops.square(x)),
+  relu: (x) => ops.relu(x),
+  dropout: (x) => ops.dropout(x, 0.3, { seed: 9 }),
   softmaxCrossEntropy: (x) =>
-    ops.softmaxCrossEntropy(ops.reshape(x as Tensor, [-1, 96]), tensor(new Numbers(7).labels(1944, 96)), {
+    ops.softmaxCrossEntropy(ops.reshape(x, [-1, 96]), tensor(new Numbers(7).labels(1944, 96)), {
       labelSmoothing: 0.1,
     }),
   gaSoftmax: (x, w) =>
     losses.gaSoftmax(
-      ops.reshape(x as Tensor, [-1, 216]),
-      ops.reshape(w as Tensor, [40, 216]),
+      ops.reshape(x, [-1, 216]),
+      ops.reshape(w, [40, 216]),
       tensor(new Numbers(8).labels(864, 40)),
       { margin: 3 },
     ),
-  orthogonality: (_, w) => losses.orthogonality(w as Tensor),
-  concat: (x) => ops.concat([x as Tensor, ops.slice(x as Tensor, [0, 0, 0, 0], [6, 36, 36, 11])], 3),
-  pad: (x) => ops.pad(x as Tensor, [[0, 0], [1, 2], [3, 0], [0, 1]]), // prettier-ignore
+  orthogonality: (_, w) => losses.orthogonality(w),
+  concat: (x) => ops.concat([x, ops.slice(x, [0, 0, 0, 0], [6, 36, 36, 11])], 3),
+  pad: (x) =>
+    ops.pad(x, [
+      [0, 0],
+      [1, 2],
+      [3, 0],
+      [0, 1],
+    ]),
   'random numbers': () => {
     random.seed(4);
     return ops.add(random.normal([100_000]), random.uniform([100_000]));

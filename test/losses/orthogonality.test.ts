@@ -27,7 +27,13 @@ describe('orthogonality', () => {
 
   it('is 0 for orthonormal filters', () => {
     scope(() => {
-      const w = tensor([[0.6, 0.8, 0], [-0.8, 0.6, 0]], { dtype: 'float64', requiresGrad: true }); // prettier-ignore
+      const w = tensor(
+        [
+          [0.6, 0.8, 0],
+          [-0.8, 0.6, 0],
+        ],
+        { dtype: 'float64', requiresGrad: true },
+      );
       const loss = losses.orthogonality(w);
       loss.backward();
       expect(loss.itemSync()).toBeCloseTo(0, 14);

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "../../native/cpu/cpu_ops.h"
+#include "../../native/cpu/parallel.h"
 #include "../../native/cpu/simd/kernels.h"
 #include "conv_bench.h"
 #include "conv_reference.h"
@@ -261,6 +262,39 @@ void testNotFinite() {
   }
 }
 
+/// Results are the same, bit by bit, on any number of threads.
+void testThreads() {
+  for (const int64_t groups : {1, 2, 24}) {
+    Case t;
+    t.n = 3;
+    t.h = t.w = 13;
+    t.c = 48;
+    t.o = 72;
+    t.kh = t.kw = 3;
+    t.p.groups = static_cast<int32_t>(groups);
+    t.a.op = AngularOperator::Sigmoid;
+    const Values x = randomValues(t.n * 169 * t.c, 1), w = randomValues(t.o * t.filterSize(), 1),
+                 dy = randomValues(t.positions() * t.o, 1), k(1, 0.4);
+    std::vector<std::vector<float>> results[2];
+    for (const int threads : {1, 3}) {
+      cpu::setThreadCount(threads);
+      const std::vector<int64_t> ys{t.n, 11, 11, t.o}, rs{t.n, 11, 11, groups},
+          ws{t.o, 3, 3, t.groupChannels()};
+      const Array<float> X({t.n, 13, 13, t.c}, &x), W(ws, &w), DY(ys, &dy), K({1}, &k), Y(ys), NX(rs),
+          NW({t.o}), H(ys), R(rs), Q({t.o}), DK({1}), DX({t.n, 13, 13, t.c}), DW(ws), PW(ws), DB({t.o});
+      ops.sphereConv2d(t.p, t.a, X, W, K, Y, NX, NW, {});
+      ops.sphereConv2dAngularBackward(t.a, Y, {}, DY, K, NX, NW, H, R, Q, DK);
+      ops.sphereConv2dDataGradient(t.p, H, W, X, R, DX);
+      ops.sphereConv2dWeightGradient(t.p, X, H, W, Q, NW, DW);
+      ops.conv2dWeightGradient(t.p, X, DY, PW, DB);
+      for (const auto* a : {&Y, &NX, &H, &R, &Q, &DK, &DX, &DW, &PW, &DB})
+        results[threads / 2].push_back(a->values);
+    }
+    ++checks;
+    if (results[0] != results[1]) ++failures, std::puts("FAIL results depend on the number of threads");
+  }
+}
+
 /// Largest error in ULP of f over every `step`-th float32 between low and high and their negatives.
 template <class F>
 void testFunction(const char* name, void (*f)(const float*, float*, int64_t), F exact, float low, float high,
@@ -324,6 +358,7 @@ int main(int argc, char** argv) {
     testExtremes<float>();
     testExtremes<double>();
     testNotFinite();
+    testThreads();
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());
     return 1;

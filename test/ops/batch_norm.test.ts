@@ -63,7 +63,14 @@ describe('batchNorm in training', () => {
               tensor(new Float64Array(channels).fill(0.5), { dtype }),
               tensor(new Float64Array(channels).fill(2), { dtype }),
             ];
-            const y = ops.batchNorm(tensor(x, { shape, dtype }), tensor(gamma, { dtype }), tensor(beta, { dtype }), m, v, { momentum: 0.25, epsilon: 1e-3 }); // prettier-ignore
+            const y = ops.batchNorm(
+              tensor(x, { shape, dtype }),
+              tensor(gamma, { dtype }),
+              tensor(beta, { dtype }),
+              m,
+              v,
+              { momentum: 0.25, epsilon: 1e-3 },
+            );
             expect(y).toBeAllClose(normalised(x, mean, variance, gamma, beta, 1e-3), tolerance);
             expect(m).toBeAllClose(
               mean.map((s) => 0.75 * 0.5 + 0.25 * s),
@@ -97,13 +104,18 @@ describe('batchNorm in training', () => {
     [1000, 300],
     [70_000, 2],
   ])('of %i rows and %i channels keeps float32 precision around a large mean', (rows, channels) => {
-    // prettier-ignore
     scope(() => {
       const x = new Numbers(2).normals(rows * channels).map((v) => Math.fround(1000 + v));
       const { mean, variance } = statistics(x, channels);
       const one = new Float64Array(channels).fill(1);
       const options = { dtype: 'float32' } as const;
-      const y = ops.batchNorm(tensor(x, { shape: [rows, channels], ...options }), tensor(one, options), tensor(one, options), tensor(one, options), tensor(one, options)); // prettier-ignore
+      const y = ops.batchNorm(
+        tensor(x, { shape: [rows, channels], ...options }),
+        tensor(one, options),
+        tensor(one, options),
+        tensor(one, options),
+        tensor(one, options),
+      );
       expect(y).toBeAllClose(normalised(x, mean, variance, one, one, 1e-5), 2e-4);
     });
   });

@@ -100,7 +100,15 @@ describe('conv2d', () => {
       const x = tensor(numbers.normals(2 * 5 * 4 * 3), { shape: [2, 5, 4, 3] });
       const w = tensor(numbers.normals(4 * 3 * 3 * 3), { shape: [4, 3, 3, 3] });
       const padded = ops.conv2d(x, w, null, { padding: [2, 1, 0, 3] });
-      const explicit = ops.conv2d(ops.pad(x, [[0, 0], [2, 1], [0, 3], [0, 0]]), w); // prettier-ignore
+      const explicit = ops.conv2d(
+        ops.pad(x, [
+          [0, 0],
+          [2, 1],
+          [0, 3],
+          [0, 0],
+        ]),
+        w,
+      );
       expect(padded).toBeAllClose(explicit, 1e-6);
     }),
   );

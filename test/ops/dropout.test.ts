@@ -13,7 +13,7 @@ describe('dropout', () => {
       const kept = y.filter((v) => v !== 0);
       expect(kept.length / COUNT).toBeCloseTo(1 - p, 2);
       expect(kept.every((v) => v === Math.fround(1 / (1 - p)))).toBe(true);
-      const mean = y.reduce((a, b) => a + b, 0) / COUNT; // prettier-ignore
+      const mean = y.reduce((a, b) => a + b, 0) / COUNT;
       expect(Math.abs(mean - 1)).toBeLessThan(4 * Math.sqrt(p / (1 - p) / COUNT));
     })(),
   );

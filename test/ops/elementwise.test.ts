@@ -51,7 +51,14 @@ describe.each([
           );
           expect(y).toBeAllClose(expected, 1e-15);
         });
-        gradcheck((s, t) => ops[name](s, t), [{ shape: a, data: x }, { shape: b, data: z }], { seed }); // prettier-ignore
+        gradcheck(
+          (s, t) => ops[name](s, t),
+          [
+            { shape: a, data: x },
+            { shape: b, data: z },
+          ],
+          { seed },
+        );
       }),
       settings(40),
     );
@@ -84,7 +91,6 @@ describe.each([
         [[70_000, 3], [3]],
         [[], [7, 5]],
       ]) {
-        // prettier-ignore
         const [x, z] = [numbers.normals(product(a as number[])), numbers.normals(product(b as number[]))];
         const y = ops[name](
           tensor(x, { shape: a as number[], dtype: 'float32' }),

@@ -164,7 +164,15 @@ describe.each(DTYPES)('NaN and infinity in the input in %s', (dtype) => {
 describe.each(DTYPES)('softmaxCrossEntropy of extreme logits in %s', (dtype) => {
   it('neither overflows nor gives NaN gradients', () => {
     scope(() => {
-      const logits = tensor([[1e30, -1e30, 0], [0, 0, 0], [700, 800, 900], [-1e30, -1e30, -1e30]], { dtype, requiresGrad: true }); // prettier-ignore
+      const logits = tensor(
+        [
+          [1e30, -1e30, 0],
+          [0, 0, 0],
+          [700, 800, 900],
+          [-1e30, -1e30, -1e30],
+        ],
+        { dtype, requiresGrad: true },
+      );
       const loss = ops.softmaxCrossEntropy(logits, tensor(Int32Array.of(0, 1, 2, 0)), {
         labelSmoothing: 0.1,
       });

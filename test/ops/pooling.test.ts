@@ -37,7 +37,13 @@ describe('maxPool2d', () => {
   it(
     'sends the gradient of a tie to the first element of the window',
     inScope(() => {
-      const x = tensor([[3, 3], [3, 3]].flat(), { shape: [1, 2, 2, 1], requiresGrad: true }); // prettier-ignore
+      const x = tensor(
+        [
+          [3, 3],
+          [3, 3],
+        ].flat(),
+        { shape: [1, 2, 2, 1], requiresGrad: true },
+      );
       ops.maxPool2d(x, 2).backward(tensor([5], { shape: [1, 1, 1, 1] }));
       expect(Array.from(x.grad?.dataSync() ?? [])).toEqual([5, 0, 0, 0]);
     }),
@@ -123,7 +129,10 @@ describe.each(['maxPool2d', 'avgPool2d'] as const)('%s of many channels and imag
         const dy = new Numbers(7).normals(y.size);
         y.backward(tensor(dy, { shape: y.shape, dtype: 'float32' }));
         const dx = (x.grad?.dataSync() ?? []) as Float32Array;
-        expect(dx.reduce((a, b) => a + b, 0)).toBeCloseTo(dy.reduce((a, b) => a + b, 0), 2); // prettier-ignore
+        expect(dx.reduce((a, b) => a + b, 0)).toBeCloseTo(
+          dy.reduce((a, b) => a + b, 0),
+          2,
+        );
         const again = tensor(data, { shape, requiresGrad: true });
         ops[name](again, window, { stride }).backward(tensor(dy, { shape: y.shape }));
         expect(dx).toBeAllClose(again.grad?.dataSync() ?? [], 1e-6);

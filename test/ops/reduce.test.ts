@@ -47,7 +47,10 @@ describe.each(['sum', 'mean'] as const)('%s', (name) => {
               ? shape.map((e, a) => (axes.includes(a) ? 1 : e))
               : shape.filter((_, a) => !axes.includes(a)),
           );
-          expect(y).toBeAllClose(total.map((v) => v / count), 1e-13); // prettier-ignore
+          expect(y).toBeAllClose(
+            total.map((v) => v / count),
+            1e-13,
+          );
         });
         gradcheck((x) => ops[name](x, { axes, keepDims }), [{ shape, data }], { seed });
       }),
@@ -58,7 +61,10 @@ describe.each(['sum', 'mean'] as const)('%s', (name) => {
   it(
     'reduces everything by default and counts negative axes from the last',
     inScope(() => {
-      const x = tensor([[1, 2, 3], [4, 5, 6]]); // prettier-ignore
+      const x = tensor([
+        [1, 2, 3],
+        [4, 5, 6],
+      ]);
       const factor = name === 'mean' ? 6 : 1;
       expect(ops[name](x).shape).toEqual([]);
       expect(ops[name](x).itemSync()).toBeCloseTo(21 / factor, 6);
@@ -82,17 +88,16 @@ describe.each(['sum', 'mean'] as const)('%s', (name) => {
       [0, 1, 2],
     ],
     [[70_001, 3], [0]],
-  ])(
-    // prettier-ignore
-    'of float32 %j over axes %j is exact to float32 rounding',
-    (shape, axes) => {
-      scope(() => {
-        // A large mean: adding up in float32 would lose three digits.
-        const data = new Numbers(4).normals(product(shape)).map((v) => Math.fround(v + 100));
-        const total = summed(data, shape, axes);
-        const count = name === 'mean' ? data.length / total.length : 1;
-        expect(ops[name](tensor(data, { shape, dtype: 'float32' }), { axes })).toBeAllClose(total.map((v) => v / count), 1.8e-7); // prettier-ignore
-      });
-    },
-  );
+  ])('of float32 %j over axes %j is exact to float32 rounding', (shape, axes) => {
+    scope(() => {
+      // A large mean: adding up in float32 would lose three digits.
+      const data = new Numbers(4).normals(product(shape)).map((v) => Math.fround(v + 100));
+      const total = summed(data, shape, axes);
+      const count = name === 'mean' ? data.length / total.length : 1;
+      expect(ops[name](tensor(data, { shape, dtype: 'float32' }), { axes })).toBeAllClose(
+        total.map((v) => v / count),
+        1.8e-7,
+      );
+    });
+  });
 });

@@ -36,7 +36,12 @@ describe('slice', () => {
           const y = ops.slice(tensor(data, { shape }), begin, size);
           expect(y.shape).toEqual(size);
           const expected = Float64Array.from({ length: product(size) }, (_, i) => {
-            return data[ravel(unravel(i, size).map((v, axis) => v + (begin[axis] as number)), shape)] as number; // prettier-ignore
+            return data[
+              ravel(
+                unravel(i, size).map((v, axis) => v + (begin[axis] as number)),
+                shape,
+              )
+            ] as number;
           });
           expect(Array.from(y.dataSync())).toEqual(Array.from(expected));
         });
@@ -49,7 +54,11 @@ describe('slice', () => {
   it(
     'of whole inner axes shares the memory',
     inScope(() => {
-      const x = tensor([[1, 2], [3, 4], [5, 6]]); // prettier-ignore
+      const x = tensor([
+        [1, 2],
+        [3, 4],
+        [5, 6],
+      ]);
       const before = memory().bytes;
       const middle = ops.slice(x, [1, 0], [1, 2]);
       expect(memory().bytes).toBe(before);
@@ -104,7 +113,11 @@ describe('concat', () => {
           }
           expect(whole.shape[axis]).toBe(start);
         });
-        gradcheck((...tensors) => ops.concat(tensors, axis), parts.map((part) => ({ shape: part })), { seed }); // prettier-ignore
+        gradcheck(
+          (...tensors) => ops.concat(tensors, axis),
+          parts.map((part) => ({ shape: part })),
+          { seed },
+        );
       }),
       settings(25),
     );

@@ -13,7 +13,11 @@ function normal(shape: readonly number[], seed: number, factor = 1): Tensor {
 function permuted(w: Tensor, order: readonly number[], axis: number): Tensor {
   const parts = order.map((o) => {
     const begin = w.shape.map((_, a) => (a === axis ? o : 0));
-    return ops.slice(w, begin, w.shape.map((extent, a) => (a === axis ? 1 : extent))); // prettier-ignore
+    return ops.slice(
+      w,
+      begin,
+      w.shape.map((extent, a) => (a === axis ? 1 : extent)),
+    );
   });
   return ops.concat(parts, axis);
 }
@@ -84,7 +88,16 @@ describe.each(OPERATORS)('SphereConv with operator %s', (operator) => {
     'pads as pad() does',
     inScope(() => {
       const padded = ops.sphereConv2d(x(), w(), { operator, padding: [2, 0, 1, 3], stride: [2, 1] });
-      const explicit = ops.sphereConv2d(ops.pad(x(), [[0, 0], [2, 0], [1, 3], [0, 0]]), w(), { operator, stride: [2, 1] }); // prettier-ignore
+      const explicit = ops.sphereConv2d(
+        ops.pad(x(), [
+          [0, 0],
+          [2, 0],
+          [1, 3],
+          [0, 0],
+        ]),
+        w(),
+        { operator, stride: [2, 1] },
+      );
       expect(padded).toBeAllClose(explicit, 1e-13);
     }),
   );

@@ -103,7 +103,7 @@ struct SinCos {
 };
 
 /// sin and cos of s in [0, pi/2], where complement = pi/2 - s is given too: the smaller of both is used, so
-/// that a cosine near 0 is as precise as the complement.
+/// that a cosine near 0 is as precise as the complement; error below 1.5 ULP each.
 template <class S>
 SPHERENET_INLINE SinCos<S> vectorSinCos(typename S::V s, typename S::V complement) {
   using V = typename S::V;
