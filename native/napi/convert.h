@@ -1,8 +1,9 @@
-// JavaScript arguments to native ones, by type. One overload per parameter struct of ops.h.
+// JavaScript arguments to native ones, by type. One fieldsOf per parameter struct of ops.h.
 #pragma once
 
 #include <napi.h>
 
+#include <tuple>
 #include <type_traits>
 #include <vector>
 
@@ -10,11 +11,69 @@
 
 namespace spherenet::node {
 
+template <class Struct, class T>
+struct Field {
+  const char* name;  // the JavaScript property's
+  T Struct::*member;
+};
+
+template <class Struct, class T>
+constexpr Field<Struct, T> field(const char* name, T Struct::*member) {
+  return {name, member};
+}
+
+/// The fields of a parameter struct of ops.h: a tuple of Field.
+template <class Struct>
+inline constexpr auto fieldsOf = std::tuple{};
+
+template <>
+inline constexpr auto fieldsOf<Conv2dParams> =
+    std::tuple{field("strideH", &Conv2dParams::strideH),     field("strideW", &Conv2dParams::strideW),
+               field("padTop", &Conv2dParams::padTop),       field("padBottom", &Conv2dParams::padBottom),
+               field("padLeft", &Conv2dParams::padLeft),     field("padRight", &Conv2dParams::padRight),
+               field("dilationH", &Conv2dParams::dilationH), field("dilationW", &Conv2dParams::dilationW),
+               field("groups", &Conv2dParams::groups)};
+
+template <>
+inline constexpr auto fieldsOf<Pool2dParams> =
+    std::tuple{field("kernelH", &Pool2dParams::kernelH), field("kernelW", &Pool2dParams::kernelW),
+               field("strideH", &Pool2dParams::strideH), field("strideW", &Pool2dParams::strideW),
+               field("padTop", &Pool2dParams::padTop),   field("padBottom", &Pool2dParams::padBottom),
+               field("padLeft", &Pool2dParams::padLeft), field("padRight", &Pool2dParams::padRight)};
+
+template <>
+inline constexpr auto fieldsOf<AngularParams> =
+    std::tuple{field("operator", &AngularParams::op), field("k", &AngularParams::k),
+               field("epsilon", &AngularParams::epsilon)};
+
+template <>
+inline constexpr auto fieldsOf<SgdParams> = std::tuple{field("lr", &SgdParams::lr),
+                                                       field("momentum", &SgdParams::momentum),
+                                                       field("dampening", &SgdParams::dampening),
+                                                       field("weightDecay", &SgdParams::weightDecay),
+                                                       field("nesterov", &SgdParams::nesterov),
+                                                       field("firstStep", &SgdParams::firstStep)};
+
+template <>
+inline constexpr auto fieldsOf<AdamParams> = std::tuple{field("lr", &AdamParams::lr),
+                                                        field("beta1", &AdamParams::beta1),
+                                                        field("beta2", &AdamParams::beta2),
+                                                        field("epsilon", &AdamParams::epsilon),
+                                                        field("weightDecay", &AdamParams::weightDecay),
+                                                        field("decoupled", &AdamParams::decoupled),
+                                                        field("step", &AdamParams::step)};
+
 template <class T>
 struct FromJs {
-  static_assert(std::is_arithmetic_v<T> || std::is_enum_v<T>, "no conversion from JavaScript for this type");
   static T get(const Napi::Value& value) {
-    if constexpr (std::is_same_v<T, bool>) {
+    if constexpr (std::is_class_v<T>) {
+      static_assert(std::tuple_size_v<decltype(fieldsOf<T>)> > 0,
+                    "no conversion from JavaScript for this type");
+      const auto object = value.As<Napi::Object>();
+      T params;
+      std::apply([&](const auto&... f) { (read(object, f, params), ...); }, fieldsOf<T>);
+      return params;
+    } else if constexpr (std::is_same_v<T, bool>) {
       return value.ToBoolean();
     } else if constexpr (std::is_same_v<T, uint64_t>) {
       return static_cast<uint64_t>(value.As<Napi::Number>().Int64Value());
@@ -22,12 +81,13 @@ struct FromJs {
       return static_cast<T>(value.As<Napi::Number>().DoubleValue());
     }
   }
-};
 
-template <class T>
-void field(const Napi::Object& from, const char* name, T& to) {
-  to = FromJs<T>::get(from.Get(name));
-}
+ private:
+  template <class Member>
+  static void read(const Napi::Object& from, const Field<T, Member>& f, T& to) {
+    to.*f.member = FromJs<Member>::get(from.Get(f.name));
+  }
+};
 
 template <>
 struct FromJs<Tensor> {
@@ -56,84 +116,6 @@ struct FromJs<Dims> {
     for (int i = 0; i < dims.rank && i < kMaxRank; ++i)
       dims[i] = array.Get(static_cast<uint32_t>(i)).As<Napi::Number>().Int64Value();
     return dims;
-  }
-};
-
-template <>
-struct FromJs<Conv2dParams> {
-  static Conv2dParams get(const Napi::Value& value) {
-    const auto o = value.As<Napi::Object>();
-    Conv2dParams p;
-    field(o, "strideH", p.strideH);
-    field(o, "strideW", p.strideW);
-    field(o, "padTop", p.padTop);
-    field(o, "padBottom", p.padBottom);
-    field(o, "padLeft", p.padLeft);
-    field(o, "padRight", p.padRight);
-    field(o, "dilationH", p.dilationH);
-    field(o, "dilationW", p.dilationW);
-    field(o, "groups", p.groups);
-    return p;
-  }
-};
-
-template <>
-struct FromJs<Pool2dParams> {
-  static Pool2dParams get(const Napi::Value& value) {
-    const auto o = value.As<Napi::Object>();
-    Pool2dParams p;
-    field(o, "kernelH", p.kernelH);
-    field(o, "kernelW", p.kernelW);
-    field(o, "strideH", p.strideH);
-    field(o, "strideW", p.strideW);
-    field(o, "padTop", p.padTop);
-    field(o, "padBottom", p.padBottom);
-    field(o, "padLeft", p.padLeft);
-    field(o, "padRight", p.padRight);
-    return p;
-  }
-};
-
-template <>
-struct FromJs<AngularParams> {
-  static AngularParams get(const Napi::Value& value) {
-    const auto o = value.As<Napi::Object>();
-    AngularParams p;
-    field(o, "operator", p.op);
-    field(o, "k", p.k);
-    field(o, "epsilon", p.epsilon);
-    return p;
-  }
-};
-
-template <>
-struct FromJs<SgdParams> {
-  static SgdParams get(const Napi::Value& value) {
-    const auto o = value.As<Napi::Object>();
-    SgdParams p;
-    field(o, "lr", p.lr);
-    field(o, "momentum", p.momentum);
-    field(o, "dampening", p.dampening);
-    field(o, "weightDecay", p.weightDecay);
-    field(o, "nesterov", p.nesterov);
-    field(o, "firstStep", p.firstStep);
-    return p;
-  }
-};
-
-template <>
-struct FromJs<AdamParams> {
-  static AdamParams get(const Napi::Value& value) {
-    const auto o = value.As<Napi::Object>();
-    AdamParams p;
-    field(o, "lr", p.lr);
-    field(o, "beta1", p.beta1);
-    field(o, "beta2", p.beta2);
-    field(o, "epsilon", p.epsilon);
-    field(o, "weightDecay", p.weightDecay);
-    field(o, "decoupled", p.decoupled);
-    field(o, "step", p.step);
-    return p;
   }
 };
 

@@ -66,7 +66,7 @@ describe('memory', () => {
       most = Math.max(most, memory().bytes);
       await new Promise(setImmediate);
     }
-    expect(most).toBeLessThan((500 * megabytes * 2 ** 20) / 3);
+    expect(most).toBeLessThan(500 * megabytes * 2 ** 20 * 0.75);
     await eventually(() => memory().tensors <= before);
   });
 

@@ -8,8 +8,13 @@ afterEach(() => {
   device.cpu.threads = original;
 });
 
+const drawn = new Map<string, Float64Array>();
+
 function leaf(seed: number, ...shape: number[]): Tensor {
-  return tensor(new Numbers(seed).normals(product(shape)), { shape, dtype: 'float32', requiresGrad: true });
+  const key = `${seed}: ${product(shape)}`;
+  const values = drawn.get(key) ?? new Numbers(seed).normals(product(shape));
+  drawn.set(key, values);
+  return tensor(values, { shape, dtype: 'float32', requiresGrad: true });
 }
 
 const stats = (channels: number): [Tensor, Tensor] => [

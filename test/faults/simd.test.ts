@@ -37,6 +37,22 @@ describe('SPHERENET_SIMD', () => {
     forced.results.forEach((values, i) => expect(values).toBeAllClose(portable.results[i] as number[], 3e-6));
   });
 
+  it.each(paths)('forces %s, on which the fixtures hold', async (path) => {
+    const { code, output, errors } = await runProgram('fixtures.js', compiled, {
+      env: { SPHERENET_SIMD: path },
+    });
+    expect([code, errors]).toEqual([0, '']);
+    const result = JSON.parse(output) as {
+      path: string;
+      cases: number;
+      worst: { float32: number; float64: number };
+    };
+    expect(result.path).toBe(path);
+    expect(result.cases).toBeGreaterThan(90);
+    expect(result.worst.float32).toBeLessThan(1e-4);
+    expect(result.worst.float64).toBeLessThan(1e-9);
+  });
+
   it.each(['sse9', 'AVX2 '])('%j is refused with the names there are', async (name) => {
     const { code, errors } = await runProgram('simd.js', compiled, { env: { SPHERENET_SIMD: name } });
     expect(code).toBe(1);

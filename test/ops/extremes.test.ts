@@ -101,6 +101,31 @@ describe.each(each)('finite extremes with operator %s in %s', (operator, dtype) 
   });
 });
 
+describe.each(each)('vectors of one number with operator %s in %s', (operator, dtype) => {
+  const numbers = [0, 1, -1, 3e18, -3e18, 1e-30, 5, -1e-12];
+
+  it('give finite outputs and gradients, also of gaSoftmax', () => {
+    scope(() => {
+      const shape = [numbers.length, 1];
+      const [x, w] = [
+        tensor(numbers, { shape, dtype, requiresGrad: true }),
+        tensor(numbers, { shape, dtype, requiresGrad: true }),
+      ];
+      const y = ops.sphereLinear(x, w, { operator, k: 0.1 });
+      const loss = losses.gaSoftmax(x, w, tensor(Int32Array.from(numbers, (_, i) => i)), {
+        operator,
+        k: 0.1,
+        margin: 3,
+      });
+      ops.add(ops.sum(y), loss).backward();
+      expectFinite('y', y.dataSync());
+      expectFinite('loss', loss.dataSync());
+      expectFinite('dx', x.grad?.dataSync());
+      expectFinite('dw', w.grad?.dataSync());
+    });
+  });
+});
+
 describe.each(DTYPES)('zero vectors in %s', (dtype) => {
   it('are at a right angle to everything, and their gradient points along the kernel', () => {
     scope(() => {

@@ -1,5 +1,8 @@
 /** Naive float64 definitions of the windowed ops, loops as in the formulas. Images NHWC, weights OHWI. */
 
+// Jest's global object is slow to look into.
+const { floor, sqrt, asin, tanh, max, exp, log, PI } = Math;
+
 type Four = readonly [number, number, number, number];
 
 export interface Window {
@@ -19,7 +22,7 @@ export function outputShape(
 ): Four {
   const [top, bottom, left, right] = p.padding;
   const along = (size: number, k: number, d: number, s: number): number =>
-    Math.floor((size - d * (k - 1) - 1) / s) + 1;
+    floor((size - d * (k - 1) - 1) / s) + 1;
   return [
     input[0],
     along(input[1] + top + bottom, kernel[0], p.dilation[0], p.stride[0]),
@@ -44,7 +47,7 @@ export function forEachProduct(
       for (let ow = 0; ow < OW; ++ow) {
         const position = (n * OH + oh) * OW + ow;
         for (let o = 0; o < O; ++o) {
-          const group = Math.floor(o / perGroup);
+          const group = floor(o / perGroup);
           for (let kh = 0; kh < KH; ++kh) {
             for (let kw = 0; kw < KW; ++kw) {
               const h = oh * p.stride[0] - p.padding[0] + kh * p.dilation[0];
@@ -97,17 +100,17 @@ export type Operator = 'cosine' | 'linear' | 'sigmoid';
 /** g(θ) as a function of c = cos θ. */
 export function angular(c: number, operator: Operator, k: number): number {
   if (operator === 'cosine') return c;
-  if (operator === 'linear') return (2 / Math.PI) * Math.asin(c);
-  return Math.tanh(Math.asin(c) / (2 * k)) / Math.tanh(Math.PI / (4 * k));
+  if (operator === 'linear') return (2 / PI) * asin(c);
+  return tanh(asin(c) / (2 * k)) / tanh(PI / (4 * k));
 }
 
 /** dg/dc. */
 export function angularSlope(c: number, operator: Operator, k: number): number {
   if (operator === 'cosine') return 1;
-  const dasin = 1 / Math.sqrt(Math.max(1 - c * c, 1e-6));
-  if (operator === 'linear') return (2 / Math.PI) * dasin;
-  const t = Math.tanh(Math.asin(c) / (2 * k));
-  return ((1 - t * t) / (2 * k) / Math.tanh(Math.PI / (4 * k))) * dasin;
+  const dasin = 1 / sqrt(max(1 - c * c, 1e-6));
+  if (operator === 'linear') return (2 / PI) * dasin;
+  const t = tanh(asin(c) / (2 * k));
+  return ((1 - t * t) / (2 * k) / tanh(PI / (4 * k))) * dasin;
 }
 
 function cosines(
@@ -122,17 +125,17 @@ function cosines(
   const O = weight[0];
   const perFilter = w.length / O;
   const nw = Float64Array.from({ length: O }, (_, o) =>
-    Math.sqrt(w.subarray(o * perFilter, (o + 1) * perFilter).reduce((sum, v) => sum + v * v, epsilon)),
+    sqrt(w.subarray(o * perFilter, (o + 1) * perFilter).reduce((sum, v) => sum + v * v, epsilon)),
   );
   const nx = new Float64Array((c.length / O) * p.groups).fill(epsilon);
   const perGroup = O / p.groups;
   forEachProduct(input, weight, p, (yi, xi, _, norm) => {
     if (xi >= 0 && (yi % O) % perGroup === 0) nx[norm] = (nx[norm] as number) + (x[xi] as number) ** 2;
   });
-  nx.forEach((sum, i) => (nx[i] = Math.sqrt(sum)));
+  nx.forEach((sum, i) => (nx[i] = sqrt(sum)));
   c.forEach((dot, i) => {
     const o = i % O;
-    const norm = Math.floor(i / O) * p.groups + Math.floor(o / perGroup);
+    const norm = floor(i / O) * p.groups + floor(o / perGroup);
     c[i] = dot / ((nx[norm] as number) * (nw[o] as number));
   });
   return { c, nx, nw };
@@ -192,9 +195,9 @@ export function pool2d(
   const y = new Float64Array(N * OH * OW * C);
   for (let i = 0; i < y.length; ++i) {
     const c = i % C;
-    const ow = Math.floor(i / C) % OW;
-    const oh = Math.floor(i / C / OW) % OH;
-    const n = Math.floor(i / C / OW / OH);
+    const ow = floor(i / C) % OW;
+    const oh = floor(i / C / OW) % OH;
+    const n = floor(i / C / OW / OH);
     const values: number[] = [];
     for (let h = oh * p.stride[0] - p.padding[0], kh = 0; kh < kernel[0]; ++kh, ++h) {
       for (let w = ow * p.stride[1] - p.padding[2], kw = 0; kw < kernel[1]; ++kw, ++w) {
@@ -216,11 +219,11 @@ export function crossEntropy(
   let total = 0;
   labels.forEach((label, n) => {
     const row = logits.subarray(n * classes, (n + 1) * classes);
-    const top = Math.max(...row);
-    const log = top + Math.log(row.reduce((sum, v) => sum + Math.exp(v - top), 0));
+    const top = max(...row);
+    const whole = top + log(row.reduce((sum, v) => sum + exp(v - top), 0));
     row.forEach((v, c) => {
       const target = (c === label ? 1 - smoothing : 0) + smoothing / classes;
-      if (target > 0) total += target * (log - v);
+      if (target > 0) total += target * (whole - v);
     });
   });
   return total / labels.length;

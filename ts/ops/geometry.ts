@@ -19,29 +19,27 @@ export interface ConvOptions {
   groups?: number;
 }
 
-/** Conv2dParams of native/ops.h. */
-export interface ConvParams {
+/** How windows lie on an image. */
+interface Windows {
   strideH: number;
   strideW: number;
   padTop: number;
   padBottom: number;
   padLeft: number;
   padRight: number;
+}
+
+/** Conv2dParams of native/ops.h. */
+export interface ConvParams extends Windows {
   dilationH: number;
   dilationW: number;
   groups: number;
 }
 
 /** Pool2dParams of native/ops.h. */
-export interface PoolParams {
+export interface PoolParams extends Windows {
   kernelH: number;
   kernelW: number;
-  strideH: number;
-  strideW: number;
-  padTop: number;
-  padBottom: number;
-  padLeft: number;
-  padRight: number;
 }
 
 function pair(op: string, argument: string, value: Pair, low: number): readonly [number, number] {
@@ -51,7 +49,7 @@ function pair(op: string, argument: string, value: Pair, low: number): readonly 
   return both as readonly [number, number];
 }
 
-type Sides = Pick<ConvParams, 'padTop' | 'padBottom' | 'padLeft' | 'padRight'>;
+type Sides = Pick<Windows, 'padTop' | 'padBottom' | 'padLeft' | 'padRight'>;
 
 function sides(op: string, padding: Padding): Sides {
   const list = typeof padding === 'number' ? [padding, padding] : padding;
