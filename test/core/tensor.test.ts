@@ -160,6 +160,10 @@ describe('assign', () => {
         write.assign([1, 1]);
         check();
       }
+      // Writing a part says nothing about the rest.
+      labels.assign([0, 9]);
+      ops.slice(labels, [0], [1]).assign([1]);
+      expect(check).toThrowSphereNetError('SPHERENET_ARGUMENT', '9 at index 1');
     }),
   );
 });

@@ -177,6 +177,41 @@ describe.each(DTYPES)('NaN and infinity in the input in %s', (dtype) => {
     },
   );
 
+  it.each(OPERATORS)('give no NaN gradient of sphereConv2d %s, wherever they are', (operator) => {
+    for (const value of bad) {
+      for (const place of ['input', 'weight']) {
+        scope(() => {
+          const [images, filters] = [new Numbers(2).normals(2 * 6 * 6 * 2), new Numbers(3).normals(3 * 9 * 2)];
+          (place === 'input' ? images : filters)[20] = value;
+          const x = tensor(images, { shape: [2, 6, 6, 2], dtype, requiresGrad: true });
+          const w = tensor(filters, { shape: [3, 3, 3, 2], dtype, requiresGrad: true });
+          const k = tensor([0.3, 0.4, 0.5], { dtype, requiresGrad: true });
+          const y = ops.sphereConv2d(x, w, { operator, ...(operator === 'sigmoid' && { k }) });
+          y.backward(tensor(new Numbers(4).normals(y.size), { shape: y.shape, dtype }));
+          expectFinite(`dx, ${value} in ${place}`, x.grad?.dataSync());
+          expectFinite(`dw, ${value} in ${place}`, w.grad?.dataSync());
+          if (operator === 'sigmoid') expectFinite(`dk, ${value} in ${place}`, k.grad?.dataSync());
+        });
+      }
+    }
+  });
+
+  it.each(OPERATORS)('give no NaN gradient of gaSoftmax %s, wherever they are', (operator) => {
+    for (const value of bad) {
+      for (const place of ['features', 'weight']) {
+        scope(() => {
+          const [features, classes] = [new Numbers(2).normals(4 * 5), new Numbers(3).normals(3 * 5)];
+          (place === 'features' ? features : classes)[6] = value;
+          const x = tensor(features, { shape: [4, 5], dtype, requiresGrad: true });
+          const w = tensor(classes, { shape: [3, 5], dtype, requiresGrad: true });
+          losses.gaSoftmax(x, w, tensor(Int32Array.of(0, 1, 2, 1)), { operator, margin: 2 }).backward();
+          expectFinite(`dx, ${value} in ${place}`, x.grad?.dataSync());
+          expectFinite(`dw, ${value} in ${place}`, w.grad?.dataSync());
+        });
+      }
+    }
+  });
+
   it('pass through relu and maxPool2d instead of being hidden', () => {
     scope(() => {
       const x = tensor([NaN, -1, 2, Infinity], { shape: [1, 2, 2, 1], dtype });

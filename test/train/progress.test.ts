@@ -61,9 +61,9 @@ it('draws a bar on a terminal, with the last test accuracy', () => {
   reporter.stop();
   const drawn = text();
   expect(drawn).toContain('epoch 1/3 [');
-  expect(drawn).toContain(
-    '66% | loss 0.5123 | accuracy 81.3 % | test 85.0 % | 1235 images/s | 1 min 15 s left',
-  );
+  const measures = '1 min 15 s left | loss 0.512 | accuracy 81.3 % | 1235 images/s';
+  expect(drawn).toContain(`[----------] ${measures}`);
+  expect(drawn).toContain(`[=======---] ${measures} | test 85.0 %`);
 });
 
 it('is silent where it is not wanted', () => {

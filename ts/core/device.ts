@@ -4,7 +4,7 @@ import { SphereNetError, checkInteger, checkNumber, checkOneOf } from './errors'
 
 export type DeviceName = 'cpu' | 'cuda';
 
-/** What {@link device.cuda.status} answers. `reason` says why CUDA cannot be used; it is empty where it can. */
+/** What `device.cuda.status()` answers. `reason` says why CUDA cannot be used; it is empty where it can. */
 export type CudaStatus = NativeCudaStatus;
 
 const NAMES: readonly DeviceName[] = ['cpu', 'cuda'];
@@ -56,7 +56,7 @@ export const device = {
       binding.setThreads(count);
     },
     /**
-     * Measures the multiply-add peak of the SIMD path in use on {@link threads} threads: float32 operations per
+     * Measures the multiply-add peak of the SIMD path in use on `threads` threads: float32 operations per
      * second that never leave the registers. The ceiling that benchmarks hold kernels against. Blocks.
      * @param seconds how long to measure, default 0.2
      */
@@ -67,7 +67,7 @@ export const device = {
   },
 
   cuda: {
-    /** Whether tensors can live on a GPU. {@link status} says why not. */
+    /** Whether tensors can live on a GPU. `status()` says why not. */
     isAvailable(): boolean {
       return this.status().available;
     },

@@ -12,16 +12,11 @@ export function constant(factor = 1): Factor {
 /**
  * Multiplies by gamma at each milestone: 1 before the first, gammaⁿ after the n-th.
  *
- * @param milestones ascending steps; the paper's for CIFAR are [34000, 54000]
- * @param gamma above 0; 0.1 by default
+ * @param options.milestones ascending steps; the paper's for CIFAR are [34000, 54000]
+ * @param options.gamma above 0; 0.1 by default
  */
-export function stepDecay({
-  milestones,
-  gamma = 0.1,
-}: {
-  milestones: readonly number[];
-  gamma?: number;
-}): Factor {
+export function stepDecay(options: { milestones: readonly number[]; gamma?: number }): Factor {
+  const { milestones, gamma = 0.1 } = options;
   milestones.forEach((milestone, i) => {
     if (!Number.isInteger(milestone) || milestone <= (milestones[i - 1] ?? -1)) {
       fail('stepDecay', 'milestones', 'ascending whole numbers of at least 0', describe(milestones));

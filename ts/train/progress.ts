@@ -40,8 +40,9 @@ class BarReporter implements Reporter {
     this.bar = new SingleBar(
       {
         stream,
-        format: 'epoch {epoch} [{bar}] {percentage}% | {text}',
-        barsize: 24,
+        // 80 columns, most wanted first: a narrow terminal cuts off the end.
+        format: 'epoch {epoch} [{bar}] {text}',
+        barsize: 10,
         fps: 5,
         // Ctrl-C belongs to the program, which can abort the training.
         gracefulExit: false,
@@ -67,7 +68,8 @@ class BarReporter implements Reporter {
   }
 
   private text(progress: Progress): string {
-    return `${measures(progress)}${this.tested} | ${speed(progress)}`;
+    const left = `${duration(progress.secondsLeft)} left`;
+    return `${left} | ${measures(progress, 3)} | ${Math.round(progress.imagesPerSecond)} images/s${this.tested}`;
   }
 }
 
@@ -94,8 +96,8 @@ class LineReporter implements Reporter {
   }
 }
 
-function measures({ loss, accuracy }: Progress): string {
-  return `loss ${loss.toFixed(4)} | accuracy ${percent(accuracy)}`;
+function measures({ loss, accuracy }: Progress, digits = 4): string {
+  return `loss ${loss.toFixed(digits)} | accuracy ${percent(accuracy)}`;
 }
 
 function speed({ imagesPerSecond, secondsLeft }: Progress): string {
