@@ -33,7 +33,8 @@ function measure(layer: Layer, seconds: number): Row {
     const output = outputSize(layer);
     const dy = random.normal([batch, output, output, filters]);
     const plain = (x: Tensor): Tensor => ops.conv2d(x, weight, null, options);
-    const sphere = (x: Tensor): Tensor => ops.sphereConv2d(x, weight, { ...options, operator: 'sigmoid', k: 0.3 });
+    const sphere = (x: Tensor): Tensor =>
+      ops.sphereConv2d(x, weight, { ...options, operator: 'sigmoid', k: 0.3 });
 
     const forward = (op: (x: Tensor) => Tensor) => (run: number) => {
       scope(() => {
@@ -75,10 +76,13 @@ function main(): void {
   const peak = peaks[Math.floor(peaks.length / 2)] as number;
 
   console.log(`FMA peak, measured between the layers: ${(peak / 1e9).toFixed(0)} GFLOP/s\n`);
-  console.log('                              plain conv2d, ms (of peak)        SphereConv(sigmoid), ms (x plain)');
+  console.log(
+    '                              plain conv2d, ms (of peak)        SphereConv(sigmoid), ms (x plain)',
+  );
   console.log('layer                        forward        fwd+bwd            forward        fwd+bwd');
   for (const row of rows) {
-    const share = (timing: Timing, passes: number): string => percent((passes * row.flops) / timing.median / peak);
+    const share = (timing: Timing, passes: number): string =>
+      percent((passes * row.flops) / timing.median / peak);
     console.log(
       row.layer.padEnd(25) +
         `${ms(row.plainForward)}${share(row.plainForward, 1)} ${ms(row.plainBoth)}${share(row.plainBoth, 3)}    ` +
@@ -105,7 +109,14 @@ function main(): void {
   if (jsonAt >= 0) {
     const machine = { cpu: cpus()[0]?.model, threads, simd: device.cpu.simd(), memoryBytes: totalmem(), node: process.version }; // prettier-ignore
     const path = process.argv[jsonAt + 1] ?? 'bench-conv.json';
-    const result = { what: 'bench/conv', date: new Date().toISOString(), machine, fmaPeak: peak, summary, rows };
+    const result = {
+      what: 'bench/conv',
+      date: new Date().toISOString(),
+      machine,
+      fmaPeak: peak,
+      summary,
+      rows,
+    };
     writeFileSync(path, `${JSON.stringify(result, null, 2)}\n`);
   }
 }

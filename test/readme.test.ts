@@ -1,6 +1,7 @@
 /** The examples of README.md, as they stand there: they compile, run and leave nothing behind but what they made. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { compileFunction } from 'node:vm';
 import * as ts from 'typescript';
 import * as library from '../ts/index';
 
@@ -73,9 +74,11 @@ async function run(code: string): Promise<unknown[]> {
   const { outputText } = ts.transpileModule(code, {
     compilerOptions: { module: ts.ModuleKind.CommonJS, target: ts.ScriptTarget.ES2022 },
   });
-  const execute = new Function('require', 'exports', 'console', `return (async () => {${outputText}})()`) as (
-    ...args: unknown[]
-  ) => Promise<void>;
+  const execute = compileFunction(`return (async () => {${outputText}})()`, [
+    'require',
+    'exports',
+    'console',
+  ]) as (...args: unknown[]) => Promise<void>;
   await execute(() => noted, {}, { log: (value: unknown) => printed.push(value) });
   for (const object of made) object.dispose();
   return printed;

@@ -193,6 +193,12 @@ void CpuOps::angularSoftmaxBackward(const AngularParams& a, double margin, const
         T* dc = dcosines + i * classes;
         const double norm = norms[i];
         const int64_t y = labels[i];
+        if (p[y] != p[y]) {
+          // A row with NaN or infinities has no loss to descend: it passes nothing back.
+          std::fill_n(dc, classes, T(0));
+          radial[i] = T(0);
+          continue;
+        }
         const ValueAndSlope<double> target = psi(static_cast<double>(c[y]));
         double dnorm = 0;
         // The product starts at the probability: one that is 0 must stay 0 however large |x| and dg/dc are.

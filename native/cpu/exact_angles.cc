@@ -32,6 +32,11 @@ Angle angleAt(AngularOperator op, double c, double k) {
   return {n / limit, rest / (2 * k * limit * root), sign * kSlope};
 }
 
+/// 0 for a norm of 0 and for NaN: nothing flows back there.
+double inverseOf(double norm) {
+  return norm > 0 ? 1 / norm : 0;
+}
+
 double curvature(const AngularParams& a, const Tensor& k, int64_t filter) {
   return k ? k.as<double>()[k.size() == 1 ? 0 : filter] : a.k;
 }
@@ -64,7 +69,7 @@ void exactAngularBackward(const AngularParams& a, const Tensor& c, const Tensor&
     std::fill_n(qs, 2 * filters, 0.0);
     for (int64_t row = begin; row < end; ++row) {
       for (int64_t group = 0; group < groups; ++group) {
-        const double norm = patchNorms[row * groups + group];
+        const double inverse = inverseOf(patchNorms[row * groups + group]);
         double sum = 0;
         for (int64_t filter = group * groupFilters; filter < (group + 1) * groupFilters; ++filter) {
           const int64_t i = row * filters + filter;
@@ -73,12 +78,12 @@ void exactAngularBackward(const AngularParams& a, const Tensor& c, const Tensor&
               cosines[i] == cosines[i];  // a patch with NaN or infinities passes nothing back
           const double gradient = defined ? gradients[i] * angle.slope : 0;
           const double along = defined ? gradient * cosines[i] : 0;
-          products[i] = gradient / norm / filterNorms[filter];
+          products[i] = gradient * inverse * inverseOf(filterNorms[filter]);
           sum += along;
           qs[filter] += along;
           if (defined) qs[filters + filter] += gradients[i] * angle.kSlope;
         }
-        radial[row * groups + group] = sum / norm / norm;
+        radial[row * groups + group] = sum * inverse * inverse;
       }
     }
   });

@@ -94,7 +94,8 @@ class Pool {
     loop_.next.store(0, std::memory_order_relaxed);
     loop_.failed.store(false, std::memory_order_relaxed);
     loop_.error = nullptr;
-    helpers_.store(static_cast<int>(std::min<int64_t>(threads_.load(), tasks)) - 1, std::memory_order_relaxed);
+    helpers_.store(static_cast<int>(std::min<int64_t>(threads_.load(), tasks)) - 1,
+                   std::memory_order_relaxed);
     const uint64_t generation = (state_.load(std::memory_order_relaxed) >> kGenerationShift) + 1;
     state_.store(generation << kGenerationShift | kOpen);
     if (sleeping_.load() > 0) {

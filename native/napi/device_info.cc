@@ -33,7 +33,8 @@ Napi::Value cudaStatusToJs(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value simd(const Napi::CallbackInfo& info) {
-  return guarded(info.Env(), [&]() -> Napi::Value { return Napi::String::New(info.Env(), cpu::simd::simdPath()); });
+  return guarded(info.Env(),
+                 [&]() -> Napi::Value { return Napi::String::New(info.Env(), cpu::simd::simdPath()); });
 }
 
 Napi::Value threads(const Napi::CallbackInfo& info) {
@@ -68,7 +69,8 @@ Napi::Value fmaPeak(const Napi::CallbackInfo& info) {
       ++rounds;
       elapsed = Clock::now() - begin;
     }
-    const double flops = static_cast<double>(rounds) * threads * kIterations * cpu::simd::kernels().flopsPerIteration;
+    const double flops =
+        static_cast<double>(rounds) * threads * kIterations * cpu::simd::kernels().flopsPerIteration;
     return Napi::Number::New(info.Env(), sink == sink ? flops / elapsed.count() : 0.0);
   });
 }

@@ -1,8 +1,10 @@
+import { totalmem } from 'node:os';
 import { allocate, device, memory, ops, scope, tensor } from '../support/library';
 import type { Tensor } from '../support/library';
 
-/** 12 GB each, and never touched: the system gives memory out at the first write. */
-const HUGE = [1_500_000_000] as const;
+/** More than half of the machine each, and never touched: the system gives memory out at the first write. */
+const BYTES = Math.min(0.6 * Math.min(totalmem(), process.constrainedMemory() || Infinity), 2 ** 34 - 64);
+const ELEMENTS = Math.floor(BYTES / 8);
 
 describe('a request that does not fit into memory', () => {
   it('is an error that says what was asked, what is in use and what helps; everything lives on', () => {
@@ -11,12 +13,12 @@ describe('a request that does not fit into memory', () => {
       const survivor = tensor([1, 2, 3]);
       const held: Tensor[] = [];
       const fill = (): void => {
-        for (let i = 0; i < 1000; ++i) held.push(allocate(HUGE, 'float64', 'cpu'));
+        for (let i = 0; i < 1000; ++i) held.push(allocate([ELEMENTS], 'float64', 'cpu'));
       };
       expect(fill).toThrowSphereNetError(
         'SPHERENET_OUT_OF_MEMORY',
-        'tensor [1500000000]',
-        '11445 MiB requested',
+        `tensor [${ELEMENTS}]`,
+        `${Math.ceil((8 * ELEMENTS) / 2 ** 20)} MiB requested`,
         'in use by tensors',
         'in the machine',
         'would help',
@@ -36,9 +38,9 @@ describe('a request that does not fit into memory', () => {
 
   it('is served again once memory was freed', () => {
     scope(() => {
-      const first = allocate(HUGE, 'float64', 'cpu');
+      const first = allocate([ELEMENTS], 'float64', 'cpu');
       first.dispose();
-      allocate([1_400_000_000], 'float64', 'cpu').dispose(); // of another size: the cached block has to go
+      allocate([Math.floor(0.9 * ELEMENTS)], 'float64', 'cpu').dispose(); // of another size: the cached block has to go
     });
     device.emptyCache();
   });

@@ -181,7 +181,10 @@ describe.each(DTYPES)('NaN and infinity in the input in %s', (dtype) => {
     for (const value of bad) {
       for (const place of ['input', 'weight']) {
         scope(() => {
-          const [images, filters] = [new Numbers(2).normals(2 * 6 * 6 * 2), new Numbers(3).normals(3 * 9 * 2)];
+          const [images, filters] = [
+            new Numbers(2).normals(2 * 6 * 6 * 2),
+            new Numbers(3).normals(3 * 9 * 2),
+          ];
           (place === 'input' ? images : filters)[20] = value;
           const x = tensor(images, { shape: [2, 6, 6, 2], dtype, requiresGrad: true });
           const w = tensor(filters, { shape: [3, 3, 3, 2], dtype, requiresGrad: true });

@@ -43,7 +43,12 @@ export function tensor(
     inferred = nestedShape(values);
     flat = values.flat(Infinity) as number[];
     if (!isNestedAs(values, inferred)) {
-      fail(op, 'values', `numbers nested as ${formatShape(inferred)}, as the first of them is`, 'another nesting');
+      fail(
+        op,
+        'values',
+        `numbers nested as ${formatShape(inferred)}, as the first of them is`,
+        'another nesting',
+      );
     }
   } else {
     fail(op, 'values', 'a number, nested arrays of numbers or a typed array', describe(values));
@@ -92,7 +97,11 @@ export function create(op: string, shape: Shape, options: TensorOptions): Tensor
 function isNestedAs(values: NestedArray | number, shape: Shape): boolean {
   if (shape.length === 0) return typeof values === 'number';
   const [extent, ...rest] = shape;
-  return Array.isArray(values) && values.length === extent && values.every((value) => isNestedAs(value as number, rest));
+  return (
+    Array.isArray(values) &&
+    values.length === extent &&
+    values.every((value) => isNestedAs(value as number, rest))
+  );
 }
 
 function nestedShape(values: NestedArray | number): number[] {

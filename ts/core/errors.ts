@@ -51,7 +51,7 @@ export function describe(value: unknown): string {
   if (ArrayBuffer.isView(value)) {
     return `a ${value.constructor.name} of ${(value as { length?: number }).length ?? value.byteLength} elements`;
   }
-  const name = (value as object).constructor.name;
+  const name = value.constructor.name;
   return name === 'Object' ? 'an object' : `a ${name}`;
 }
 

@@ -119,6 +119,7 @@ export const random = {
 };
 
 function createFloat(op: string, shape: Shape, options: TensorOptions): Tensor {
-  if (options.dtype && !isFloat(options.dtype)) fail(op, 'dtype', "'float32' or 'float64'", describe(options.dtype));
+  if (options.dtype && !isFloat(options.dtype))
+    fail(op, 'dtype', "'float32' or 'float64'", describe(options.dtype));
   return create(op, shape, options);
 }

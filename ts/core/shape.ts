@@ -32,7 +32,12 @@ export function checkShape(op: string, shape: unknown, argument = 'shape'): asse
     }
   }
   if (sizeOf(shape as Shape) > MAX_ELEMENTS) {
-    fail(op, argument, 'of fewer than 2^31 elements', `${formatShape(shape as Shape)} with ${sizeOf(shape as Shape)}`);
+    fail(
+      op,
+      argument,
+      'of fewer than 2^31 elements',
+      `${formatShape(shape as Shape)} with ${sizeOf(shape as Shape)}`,
+    );
   }
 }
 

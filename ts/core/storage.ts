@@ -49,7 +49,12 @@ export class Handle {
     const native = translated(`tensor ${formatShape(shape)}`, () => {
       return new binding.TensorHandle(deviceCode(device), dtypeCode(dtype), shape);
     });
-    return new Handle(native, shape, dtype, device, { handles: 0, elements: sizeOf(shape), version: 0, bounds: null });
+    return new Handle(native, shape, dtype, device, {
+      handles: 0,
+      elements: sizeOf(shape),
+      version: 0,
+      bounds: null,
+    });
   }
 
   /** The same memory from `offset` elements on, as another shape. */
@@ -88,10 +93,11 @@ export class Handle {
   noteWritten(written: Bounds | null): void {
     const { bounds: before, elements } = this.block;
     const rest = this.size < elements ? before : written;
-    this.block.bounds = written && rest && {
-      low: Math.min(written.low, rest.low),
-      high: Math.max(written.high, rest.high),
-    };
+    this.block.bounds = written &&
+      rest && {
+        low: Math.min(written.low, rest.low),
+        high: Math.max(written.high, rest.high),
+      };
   }
 
   retain(): this {

@@ -157,7 +157,11 @@ function checkRoot(root: Tensor, gradient: Tensor | undefined): void {
     if (root.size !== 1) {
       fail('backward', 'gradient', `given for a tensor of shape ${formatShape(root.shape)}`, 'nothing');
     }
-  } else if (!sameShape(gradient.shape, root.shape) || gradient.dtype !== root.dtype || !isFloat(gradient.dtype)) {
+  } else if (
+    !sameShape(gradient.shape, root.shape) ||
+    gradient.dtype !== root.dtype ||
+    !isFloat(gradient.dtype)
+  ) {
     fail('backward', 'gradient', root.describe(), gradient.describe());
   }
 }

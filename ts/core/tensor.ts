@@ -208,7 +208,7 @@ export function writeHost(op: string, to: Tensor, source: TypedArray | readonly 
   }
   let values: TypedArray;
   if (ArrayBuffer.isView(source) && dtypeOfHostArray(source) === to.dtype) {
-    values = source as TypedArray;
+    values = source;
   } else if (Array.isArray(source) || ArrayBuffer.isView(source)) {
     values = hostArray(to.dtype, to.size);
     values.set(source as ArrayLike<number>);

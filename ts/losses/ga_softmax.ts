@@ -39,7 +39,12 @@ const POINTWISE = {
  * @param labels int32 [N], from 0 to C − 1
  * @returns a scalar
  */
-export function gaSoftmax(features: Tensor, weight: Tensor, labels: Tensor, options: GaSoftmaxOptions = {}): Tensor {
+export function gaSoftmax(
+  features: Tensor,
+  weight: Tensor,
+  labels: Tensor,
+  options: GaSoftmaxOptions = {},
+): Tensor {
   const op = 'gaSoftmax';
   const { margin = 1 } = options;
   checkTensor(op, 'features', features, { axes: 'ND' });
@@ -64,7 +69,18 @@ export function gaSoftmax(features: Tensor, weight: Tensor, labels: Tensor, opti
   const nx = allocateLike(features, [n]);
   const nw = allocateLike(features, [classes]);
   const map = [n, 1, 1, classes];
-  run('sphereConv2d', POINTWISE, cosine, x, w, null, viewAs(cosines, map), viewAs(nx, [n, 1, 1, 1]), nw, null);
+  run(
+    'sphereConv2d',
+    POINTWISE,
+    cosine,
+    x,
+    w,
+    null,
+    viewAs(cosines, map),
+    viewAs(nx, [n, 1, 1, 1]),
+    nw,
+    null,
+  );
   const loss = allocateLike(features, []);
   const probabilities = allocateLike(cosines);
   run('angularSoftmax', angular, margin, cosines, nx, labels, loss, probabilities);

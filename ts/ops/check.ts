@@ -5,6 +5,11 @@ import { formatShape, MAX_ELEMENTS, sameShape, sizeOf } from '../core/shape';
 import type { Shape } from '../core/shape';
 import { Tensor } from '../core/tensor';
 
+/** Array.isArray without its narrowing to any[]. */
+export function isArray(value: unknown): boolean {
+  return Array.isArray(value);
+}
+
 /** What a tensor argument has to be. */
 interface Expectation {
   /** Default: float32 or float64. */
@@ -30,7 +35,7 @@ export function checkTensor(
   const fits = dtype === 'any' || (dtype ? value.dtype === dtype : isFloat(value.dtype));
   if (!fits) fail(op, argument, `a ${dtype ?? 'float32 or float64'} tensor`, value.describe());
   if (axes !== undefined && value.rank !== axes.length) {
-    fail(op, argument, `of ${axes.length} axes [${[...axes].join(', ')}]`, value.describe());
+    fail(op, argument, `of ${axes.length} axes [${Array.from(axes).join(', ')}]`, value.describe());
   }
   if (shape && !sameShape(value.shape, shape)) {
     fail(op, argument, `of shape ${formatShape(shape)}`, value.describe());
@@ -66,7 +71,11 @@ export function checkLabels(
   const values = labels.dataSync();
   const wrong = values.findIndex((label) => label < 0 || label >= classes);
   if (wrong >= 0) {
-    fail(op, 'labels', `from 0 to ${classes - 1}, as there are ${classes} classes`, `${values[wrong]} at index ${wrong}`);
+    fail(
+      op,
+      'labels',
+      `from 0 to ${classes - 1}, as there are ${classes} classes`,
+      `${values[wrong]} at index ${wrong}`,
+    );
   }
 }
-

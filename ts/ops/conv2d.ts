@@ -15,7 +15,12 @@ import { reshape } from './reshape';
  * @param bias [O], or null
  * @returns [N,OH,OW,O] with OH = floor((H + top + bottom − dilation·(KH − 1) − 1) / stride) + 1
  */
-export function conv2d(input: Tensor, weight: Tensor, bias: Tensor | null = null, options: ConvOptions = {}): Tensor {
+export function conv2d(
+  input: Tensor,
+  weight: Tensor,
+  bias: Tensor | null = null,
+  options: ConvOptions = {},
+): Tensor {
   checkTensor('conv2d', 'input', input, { axes: 'NHWC' });
   checkTensor('conv2d', 'weight', weight, { axes: 'OHWI', like: input });
   if (bias) checkTensor('conv2d', 'bias', bias, { shape: weight.shape.slice(0, 1), like: input });

@@ -44,7 +44,8 @@ export interface PoolParams extends Windows {
 
 function pair(op: string, argument: string, value: Pair, low: number): readonly [number, number] {
   const both = typeof value === 'number' ? ([value, value] as const) : value;
-  if (!Array.isArray(both) || both.length !== 2) fail(op, argument, 'a number or [height, width]', describe(value));
+  if (!Array.isArray(both) || both.length !== 2)
+    fail(op, argument, 'a number or [height, width]', describe(value));
   for (const number of both) checkInteger(op, argument, number, low);
   return both as readonly [number, number];
 }
@@ -54,7 +55,8 @@ type Sides = Pick<Windows, 'padTop' | 'padBottom' | 'padLeft' | 'padRight'>;
 function sides(op: string, padding: Padding): Sides {
   const list = typeof padding === 'number' ? [padding, padding] : padding;
   const expected = 'a number, [height, width] or [top, bottom, left, right]';
-  if (!Array.isArray(list) || (list.length !== 2 && list.length !== 4)) fail(op, 'padding', expected, describe(padding));
+  if (!Array.isArray(list) || (list.length !== 2 && list.length !== 4))
+    fail(op, 'padding', expected, describe(padding));
   for (const number of list) checkInteger(op, 'padding', number, 0);
   const [a, b, c, d] = list as readonly number[] as [number, number, number?, number?];
   if (c === undefined || d === undefined) return { padTop: a, padBottom: a, padLeft: b, padRight: b };
@@ -87,7 +89,10 @@ export function convGeometry(
     fail(op, 'groups', `a divisor of the ${c} input channels and the ${o} filters`, String(groups));
   }
   if (channels !== c / groups) {
-    const reason = groups === 1 ? `${c}, the input's channels` : `${c / groups}, the input's ${c} channels / ${groups} groups`;
+    const reason =
+      groups === 1
+        ? `${c}, the input's channels`
+        : `${c / groups}, the input's ${c} channels / ${groups} groups`;
     fail(op, 'weight', `[O, KH, KW, ${reason}]`, formatShape(weight));
   }
   const oh = positions(op, 'height', h + pads.padTop + pads.padBottom, dilationH * (kh - 1) + 1, strideH);
@@ -106,8 +111,18 @@ export function poolGeometry(
   const [kernelH, kernelW] = pair(op, 'kernel', kernel, 1);
   const [strideH, strideW] = pair(op, 'stride', options.stride ?? [kernelH, kernelW], 1);
   const pads = sides(op, options.padding ?? 0);
-  if (pads.padTop >= kernelH || pads.padBottom >= kernelH || pads.padLeft >= kernelW || pads.padRight >= kernelW) {
-    fail(op, 'padding', `smaller than the kernel ${formatShape([kernelH, kernelW])}`, describe(options.padding));
+  if (
+    pads.padTop >= kernelH ||
+    pads.padBottom >= kernelH ||
+    pads.padLeft >= kernelW ||
+    pads.padRight >= kernelW
+  ) {
+    fail(
+      op,
+      'padding',
+      `smaller than the kernel ${formatShape([kernelH, kernelW])}`,
+      describe(options.padding),
+    );
   }
   const oh = positions(op, 'height', h + pads.padTop + pads.padBottom, kernelH, strideH);
   const ow = positions(op, 'width', w + pads.padLeft + pads.padRight, kernelW, strideW);

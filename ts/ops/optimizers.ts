@@ -35,7 +35,8 @@ export function sgdStep(
   velocities: readonly (Tensor | null)[],
   settings: SgdSettings,
 ): void {
-  if (settings.momentum !== 0) checkLists('sgdStep', parameters, { velocities: velocities as readonly Tensor[] });
+  if (settings.momentum !== 0)
+    checkLists('sgdStep', parameters, { velocities: velocities as readonly Tensor[] });
   update('sgdStep', settings, parameters, gradients, [velocities]);
 }
 
@@ -64,7 +65,11 @@ function update(
   for (const parameter of parameters) parameter.handle.markWritten();
 }
 
-function checkLists(op: string, parameters: readonly Tensor[], lists: Record<string, readonly Tensor[]>): void {
+function checkLists(
+  op: string,
+  parameters: readonly Tensor[],
+  lists: Record<string, readonly Tensor[]>,
+): void {
   for (const [name, list] of Object.entries(lists)) {
     if (list.length !== parameters.length) {
       fail(op, name, `as many as there are parameters, ${parameters.length}`, String(list.length));

@@ -35,7 +35,11 @@ export function maxPool2d(x: Tensor, kernel: Pair, options: PoolOptions = {}): T
  * The mean of each window, [N,H,W,C] → [N,OH,OW,C].
  * @param options.countPadding whether padding's zeros count in the mean; default true.
  */
-export function avgPool2d(x: Tensor, kernel: Pair, options: PoolOptions & { countPadding?: boolean } = {}): Tensor {
+export function avgPool2d(
+  x: Tensor,
+  kernel: Pair,
+  options: PoolOptions & { countPadding?: boolean } = {},
+): Tensor {
   const { countPadding = true } = options;
   checkTensor('avgPool2d', 'x', x, { axes: 'NHWC' });
   const shape = x.shape;

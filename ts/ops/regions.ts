@@ -6,7 +6,7 @@ import type { Shape } from '../core/shape';
 import { record } from '../core/tape';
 import { allocateLike, viewAs } from '../core/tensor';
 import type { Tensor } from '../core/tensor';
-import { checkResult, checkTensor } from './check';
+import { checkResult, checkTensor, isArray } from './check';
 
 /** The block of `size` that starts at `begin`: a view where it is contiguous, else a copy. */
 function cut(x: Tensor, begin: Shape, size: Shape): Tensor {
@@ -35,14 +35,18 @@ function embed(x: Tensor, begin: Shape, shape: Shape, value: number): Tensor {
  */
 export function slice(x: Tensor, begin: Shape, size: Shape): Tensor {
   checkTensor('slice', 'x', x, { dtype: 'any' });
-  for (const [argument, list] of [['begin', begin], ['size', size]] as const) { // prettier-ignore
+  for (const [argument, list] of [
+    ['begin', begin],
+    ['size', size],
+  ] as const) {
+    // prettier-ignore
     if (!Array.isArray(list) || list.length !== x.rank) {
       fail('slice', argument, `an array of ${x.rank} numbers`, describe(list));
     }
   }
   x.shape.forEach((extent, axis) => {
     checkInteger('slice', `begin[${axis}]`, begin[axis], 0, extent - 1);
-    checkInteger('slice', `size[${axis}]`, size[axis], 1, extent - (begin[axis] as number));
+    checkInteger('slice', `size[${axis}]`, size[axis], 1, extent - begin[axis]);
   });
   const { shape } = x;
   return record('slice', cut(x, begin, [...size]), [x], [], (dy) => [embed(dy, begin, shape, 0)]);
@@ -51,7 +55,7 @@ export function slice(x: Tensor, begin: Shape, size: Shape): Tensor {
 /** x with `[before, after]` elements of `value` (default 0) added along each axis. */
 export function pad(x: Tensor, padding: readonly (readonly [number, number])[], value = 0): Tensor {
   checkTensor('pad', 'x', x, { dtype: 'any' });
-  if (!Array.isArray(padding) || padding.length !== x.rank) {
+  if (!isArray(padding) || padding.length !== x.rank) {
     fail('pad', 'padding', `an array of ${x.rank} pairs [before, after]`, describe(padding));
   }
   padding.forEach((pair, axis) => {
@@ -79,7 +83,8 @@ export function concat(tensors: readonly Tensor[], axis: number): Tensor {
   let total = 0;
   const starts = tensors.map((tensor, i) => {
     checkTensor('concat', `tensors[${i}]`, tensor, { dtype: first.dtype, like: first });
-    const fits = tensor.rank === first.rank && tensor.shape.every((e, a) => a === along || e === first.shape[a]);
+    const fits =
+      tensor.rank === first.rank && tensor.shape.every((e, a) => a === along || e === first.shape[a]);
     if (!fits) {
       fail('concat', `tensors[${i}]`, `${formatShape(first.shape)} but for axis ${along}`, tensor.describe());
     }

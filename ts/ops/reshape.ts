@@ -4,7 +4,7 @@ import type { Shape } from '../core/shape';
 import { record } from '../core/tape';
 import { viewAs } from '../core/tensor';
 import type { Tensor } from '../core/tensor';
-import { checkTensor } from './check';
+import { checkTensor, isArray } from './check';
 
 /**
  * The same elements in another shape; a view that shares the memory. One extent may be -1: it is worked out.
@@ -12,7 +12,7 @@ import { checkTensor } from './check';
  */
 export function reshape(x: Tensor, shape: Shape): Tensor {
   checkTensor('reshape', 'x', x, { dtype: 'any' });
-  if (!Array.isArray(shape)) fail('reshape', 'shape', 'an array of extents', describe(shape));
+  if (!isArray(shape)) fail('reshape', 'shape', 'an array of extents', describe(shape));
   const holes = shape.filter((extent) => extent === -1).length;
   const known = shape.reduce((size, extent) => (extent === -1 ? size : size * extent), 1);
   const full = holes === 1 ? shape.map((extent) => (extent === -1 ? x.size / known : extent)) : [...shape];

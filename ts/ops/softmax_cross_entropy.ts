@@ -17,7 +17,11 @@ export interface CrossEntropyOptions {
  * @param labels int32 [N], from 0 to C − 1
  * @returns a scalar
  */
-export function softmaxCrossEntropy(logits: Tensor, labels: Tensor, options: CrossEntropyOptions = {}): Tensor {
+export function softmaxCrossEntropy(
+  logits: Tensor,
+  labels: Tensor,
+  options: CrossEntropyOptions = {},
+): Tensor {
   const op = 'softmaxCrossEntropy';
   const { labelSmoothing = 0 } = options;
   checkTensor(op, 'logits', logits, { axes: 'NC' });

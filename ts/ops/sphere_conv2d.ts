@@ -54,7 +54,11 @@ export function angularParams(
  * @param weight [O,KH,KW,C/groups]
  * @returns [N,OH,OW,O]
  */
-export function sphereConv2d(input: Tensor, weight: Tensor, options: AngularOptions & ConvOptions = {}): Tensor {
+export function sphereConv2d(
+  input: Tensor,
+  weight: Tensor,
+  options: AngularOptions & ConvOptions = {},
+): Tensor {
   checkTensor('sphereConv2d', 'input', input, { axes: 'NHWC' });
   checkTensor('sphereConv2d', 'weight', weight, { axes: 'OHWI', like: input });
   return angularConvolution('sphereConv2d', input, weight, options);
@@ -95,7 +99,20 @@ function angularConvolution(
     const r = allocateLike(patchNorms);
     const q = allocateLike(filterNorms);
     const dk = curvatures && needs[2] ? allocateLike(curvatures) : null;
-    run('sphereConv2dAngularBackward', angular, output, cosines, dy, curvatures, patchNorms, filterNorms, h, r, q, dk);
+    run(
+      'sphereConv2dAngularBackward',
+      angular,
+      output,
+      cosines,
+      dy,
+      curvatures,
+      patchNorms,
+      filterNorms,
+      h,
+      r,
+      q,
+      dk,
+    );
     const dx = needs[0] ? allocateLike(x) : null;
     const dw = needs[1] ? allocateLike(w) : null;
     if (dx) run('sphereConv2dDataGradient', params, h, w, x, r, dx);
@@ -108,7 +125,12 @@ function angularConvolution(
  * A patch of one number is parallel to its kernel but for ε: the gradient is what is left of a difference of nearly
  * equal numbers, which float32 would lose.
  */
-function inFloat64(input: Tensor, weight: Tensor, k: Tensor | null, options: AngularOptions & ConvOptions): Tensor {
+function inFloat64(
+  input: Tensor,
+  weight: Tensor,
+  k: Tensor | null,
+  options: AngularOptions & ConvOptions,
+): Tensor {
   const curvature = k && { k: cast(k, 'float64') };
   const y = sphereConv2d(cast(input, 'float64'), cast(weight, 'float64'), { ...options, ...curvature });
   return cast(y, 'float32');
@@ -129,7 +151,11 @@ export function sphereLinear(input: Tensor, weight: Tensor, options: AngularOpti
   const o = weight.shape[0] as number;
   checkTensor('sphereLinear', 'weight', weight, { shape: [o, d] });
   const { operator, k, epsilon } = options;
-  const angular = { ...(operator !== undefined && { operator }), ...(k !== undefined && { k }), ...(epsilon !== undefined && { epsilon }) };
+  const angular = {
+    ...(operator !== undefined && { operator }),
+    ...(k !== undefined && { k }),
+    ...(epsilon !== undefined && { epsilon }),
+  };
   const rows = reshape(input, [n, 1, 1, d]);
   return reshape(angularConvolution('sphereLinear', rows, reshape(weight, [o, 1, 1, d]), angular), [n, o]);
 }
