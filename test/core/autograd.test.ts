@@ -93,11 +93,11 @@ describe('backward', () => {
   );
 
   it(
-    'of a leaf itself gives 1',
+    'of a leaf is an error: there is nothing to go back through',
     inScope(() => {
       const x = leaf(4);
-      x.backward();
-      expect(gradient(x)).toEqual([1]);
+      expect(() => x.backward()).toThrowSphereNetError('SPHERENET_AUTOGRAD', 'nothing was recorded');
+      expect(x.grad).toBeNull();
     }),
   );
 

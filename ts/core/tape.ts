@@ -1,9 +1,9 @@
 import { fail, SphereNetError } from './errors';
-import { isFloat } from './dtype';
 import { formatShape, sameShape } from './shape';
 import { isGradEnabled, keep, noGrad, scope } from './scope';
 import { run } from './run';
 import { allocateLike, Tensor } from './tensor';
+import type { Recorded } from './tensor';
 
 /**
  * The gradient of one op: dL/d(output) to dL/d(input) for each input, null where `needs` says that nobody asks.
@@ -30,7 +30,7 @@ interface Saved {
  * One recorded op. It is counted by its output and by the ops that use that: when the last of them is gone, what it
  * saved is freed without waiting for the garbage collector.
  */
-export class Node {
+export class Node implements Recorded {
   #holders = 1;
   #edges: readonly Edge[] | null;
   #saved: readonly Saved[];
@@ -42,7 +42,7 @@ export class Node {
     private readonly rule: GradientRule,
   ) {
     this.#edges = inputs.map((input) => {
-      if (input.node) return input.node.retain();
+      if (input.node instanceof Node) return input.node.retain();
       return input.requiresGrad ? input : null;
     });
     this.#saved = saved.map((tensor) => ({ tensor: alias(tensor), version: tensor.handle.version }));
@@ -69,6 +69,15 @@ export class Node {
     for (let node = gone.pop(); node; node = gone.pop()) {
       if (--node.#holders === 0) gone.push(...node.#drop());
     }
+  }
+
+  backward(root: Tensor, gradient: Tensor | undefined): void {
+    checkGradient(root, gradient);
+    scope(() => {
+      noGrad(() => {
+        propagate(this, gradient ? alias(gradient) : onesLike(root));
+      });
+    });
   }
 
   /** The gradients for the inputs. */
@@ -122,55 +131,23 @@ export function record(
   return output;
 }
 
-/** Whether {@link record} would record: lets an op save what only its gradient needs. */
-export function willRecord(inputs: readonly Tensor[]): boolean {
-  return isGradEnabled() && inputs.some((input) => input.requiresGrad);
-}
-
-export function backward(root: Tensor, gradient: Tensor | undefined): void {
-  checkRoot(root, gradient);
-  scope(() => {
-    noGrad(() => {
-      const seed = gradient ? alias(gradient) : onesLike(root);
-      try {
-        if (root.node) {
-          propagate(root.node, seed);
-        } else {
-          addToLeaf(root, seed);
-        }
-      } finally {
-        seed.dispose();
-      }
-    });
-  });
-}
-
-function checkRoot(root: Tensor, gradient: Tensor | undefined): void {
-  if (!root.requiresGrad) {
-    throw new SphereNetError(
-      'SPHERENET_AUTOGRAD',
-      `backward: nothing was recorded for ${root.describe()}; set requiresGrad on a leaf, and do not compute under noGrad()`,
-    );
-  }
-  root.handle; // eslint-disable-line @typescript-eslint/no-unused-expressions -- throws where it was disposed
+function checkGradient(root: Tensor, gradient: Tensor | undefined): void {
   if (!gradient) {
     if (root.size !== 1) {
       fail('backward', 'gradient', `given for a tensor of shape ${formatShape(root.shape)}`, 'nothing');
     }
-  } else if (
-    !sameShape(gradient.shape, root.shape) ||
-    gradient.dtype !== root.dtype ||
-    !isFloat(gradient.dtype)
-  ) {
+  } else if (!sameShape(gradient.shape, root.shape) || gradient.dtype !== root.dtype) {
     fail('backward', 'gradient', root.describe(), gradient.describe());
   }
 }
 
+/** Consumes `seed`, the gradient of root's output. */
 function propagate(root: Node, seed: Tensor): void {
   // Held until the end, because a node lets its inputs go as soon as it is done, before their turn.
-  const order = consumersFirst(root).map((node) => node.retain());
-  const gradients = new Map<Node, Tensor>([[root, alias(seed)]]);
+  const order: Node[] = [];
+  const gradients = new Map<Node, Tensor>([[root, seed]]);
   try {
+    for (const node of consumersFirst(root)) order.push(node.retain());
     for (const node of order) {
       const dy = gradients.get(node);
       if (!dy) continue;

@@ -9,8 +9,14 @@ import { currentOwner, keep } from './scope';
 import type { Scoped, ScopeOwner } from './scope';
 import { Handle, nativeError, translated } from './storage';
 import type { Bounds } from './storage';
-import { backward } from './tape';
-import type { Node } from './tape';
+
+/** What an op recorded about its result; the graph's nodes in tape.ts are such. */
+export interface Recorded {
+  /** The result is gone. */
+  release(): void;
+  /** See {@link Tensor.backward}. */
+  backward(root: Tensor, gradient: Tensor | undefined): void;
+}
 
 export type NestedArray = readonly (number | NestedArray)[];
 
@@ -25,7 +31,7 @@ export class Tensor implements Scoped, Disposable {
   /** @internal */
   owner: ScopeOwner | null = null;
   /** The op that made it, where gradients flow. @internal */
-  node: Node | null = null;
+  node: Recorded | null = null;
 
   readonly shape: Shape;
   readonly dtype: DType;
@@ -100,7 +106,13 @@ export class Tensor implements Scoped, Disposable {
    * @throws SphereNetError (SPHERENET_AUTOGRAD) where nothing was recorded or it was already freed.
    */
   backward(gradient?: Tensor): void {
-    backward(this, gradient);
+    if (this.handle && !this.node) {
+      throw new SphereNetError(
+        'SPHERENET_AUTOGRAD',
+        `backward: nothing was recorded for ${this.describe()}; set requiresGrad on what it is computed from, and do not compute under noGrad()`,
+      );
+    }
+    this.node?.backward(this, gradient);
   }
 
   /** The same memory without history: writing to one shows in the other. */
