@@ -249,7 +249,7 @@ describe('construction errors name class, argument, what was expected and what c
     ],
     [
       () => new nn.SphereConv2d(3, 4, 3, { groups: 3 }),
-      'SphereConv2d: groups must be a divisor of 3 inChannels and 4',
+      'SphereConv2d: groups must be a divisor of the 3 input channels and the 4 filters',
     ],
     [
       () => new nn.SphereConv2d(3, 4, 3, { operator: wrong('arc') }),

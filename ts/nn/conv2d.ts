@@ -1,15 +1,15 @@
 import { zeros } from '../core/create';
 import type { Tensor } from '../core/tensor';
 import * as ops from '../ops';
-import type { Pair } from '../ops';
+import type { ConvOptions, Pair } from '../ops';
 import { checkConv } from './geometry';
-import type { CheckedConv, ConvGeometry } from './geometry';
+import type { CheckedConv } from './geometry';
 import { heNormal } from './init';
 import type { InitOptions, Initializer } from './init';
 import { Module } from './module';
 import { parameter } from './parameter';
 
-export interface Conv2dOptions extends ConvGeometry, InitOptions {
+export interface Conv2dOptions extends ConvOptions, InitOptions {
   /** Adds a trained value to every output channel; true by default. */
   bias?: boolean | undefined;
   /** How the weight is made; heNormal by default. */

@@ -9,7 +9,6 @@ export { Conv2d } from './conv2d';
 export type { Conv2dOptions } from './conv2d';
 export { Dropout } from './dropout';
 export type { DropoutOptions } from './dropout';
-export type { ConvGeometry } from './geometry';
 export { Head } from './head';
 export * as init from './init';
 export type { InitOptions, Initializer } from './init';

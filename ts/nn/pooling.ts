@@ -2,7 +2,7 @@ import { describe, fail } from '../core/errors';
 import type { Tensor } from '../core/tensor';
 import * as ops from '../ops';
 import type { Padding, Pair } from '../ops';
-import { checkPadding, checkPair } from './geometry';
+import { checkPadding, checkPair } from '../ops/geometry';
 import { Module } from './module';
 
 export interface Pool2dOptions {

@@ -1,16 +1,16 @@
 import type { Tensor } from '../core/tensor';
 import * as ops from '../ops';
-import type { Pair } from '../ops';
+import type { ConvOptions, Pair } from '../ops';
 import { checkAngular, createCurvature, effectiveCurvature } from './angular';
 import type { AngularLayerOptions, CheckedAngular } from './angular';
 import { checkConv } from './geometry';
-import type { CheckedConv, ConvGeometry } from './geometry';
+import type { CheckedConv } from './geometry';
 import { heNormal } from './init';
 import type { InitOptions, Initializer } from './init';
 import { Module } from './module';
 import { parameter } from './parameter';
 
-export interface SphereConv2dOptions extends AngularLayerOptions, ConvGeometry, InitOptions {
+export interface SphereConv2dOptions extends AngularLayerOptions, ConvOptions, InitOptions {
   /** How the weight is made; heNormal by default. */
   init?: Initializer | undefined;
 }

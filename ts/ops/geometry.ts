@@ -9,14 +9,14 @@ export type Pair = number | readonly [number, number];
 export type Padding = number | readonly [number, number] | readonly [number, number, number, number];
 
 export interface ConvOptions {
-  /** Default 1. */
-  stride?: Pair;
+  /** Step between output positions. Default 1. */
+  stride?: Pair | undefined;
   /** Zeros around the image. Default 0. */
-  padding?: Padding;
+  padding?: Padding | undefined;
   /** Distance between kernel taps. Default 1. */
-  dilation?: Pair;
-  /** Channels and filters are split into this many independent groups. Default 1. */
-  groups?: number;
+  dilation?: Pair | undefined;
+  /** Channels and filters are split into this many groups that do not see each other. Default 1. */
+  groups?: number | undefined;
 }
 
 /** How windows lie on an image. */
@@ -42,33 +42,65 @@ export interface PoolParams extends Windows {
   kernelW: number;
 }
 
-function pair(op: string, argument: string, value: Pair, low: number): readonly [number, number] {
+/** Checks a number of at least 1 for both axes or [height, width]; answers both. @internal */
+export function checkPair(op: string, argument: string, value: Pair): readonly [number, number] {
   const both = typeof value === 'number' ? ([value, value] as const) : value;
-  if (!Array.isArray(both) || both.length !== 2)
+  if (!Array.isArray(both) || both.length !== 2) {
     fail(op, argument, 'a number or [height, width]', describe(value));
-  for (const number of both) checkInteger(op, argument, number, low);
+  }
+  for (const number of both) checkInteger(op, argument, number, 1);
   return both as readonly [number, number];
 }
 
-type Sides = Pick<Windows, 'padTop' | 'padBottom' | 'padLeft' | 'padRight'>;
-
-function sides(op: string, padding: Padding): Sides {
-  const list = typeof padding === 'number' ? [padding, padding] : padding;
-  const expected = 'a number, [height, width] or [top, bottom, left, right]';
-  if (!Array.isArray(list) || (list.length !== 2 && list.length !== 4))
-    fail(op, 'padding', expected, describe(padding));
+/** Checks a padding; answers [top, bottom, left, right]. @internal */
+export function checkPadding(op: string, value: Padding): readonly [number, number, number, number] {
+  const list = typeof value === 'number' ? ([value, value] as const) : value;
+  if (!Array.isArray(list) || (list.length !== 2 && list.length !== 4)) {
+    fail(op, 'padding', 'a number, [height, width] or [top, bottom, left, right]', describe(value));
+  }
   for (const number of list) checkInteger(op, 'padding', number, 0);
   const [a, b, c, d] = list as readonly number[] as [number, number, number?, number?];
-  if (c === undefined || d === undefined) return { padTop: a, padBottom: a, padLeft: b, padRight: b };
-  return { padTop: a, padBottom: b, padLeft: c, padRight: d };
+  return c === undefined || d === undefined ? [a, a, b, b] : [a, b, c, d];
 }
 
-/** Positions of a window of `reach` elements along a padded axis; at least one. */
-function positions(op: string, axis: string, padded: number, reach: number, stride: number): number {
-  if (reach > padded) {
-    fail(op, 'kernel', `no larger than the padded input's ${axis} of ${padded}`, `one that spans ${reach}`);
+/** The part of the native parameters that convolutions and pools share. */
+function windows(op: string, stride: Pair, padding: Padding): Windows {
+  const [strideH, strideW] = checkPair(op, 'stride', stride);
+  const [padTop, padBottom, padLeft, padRight] = checkPadding(op, padding);
+  return { strideH, strideW, padTop, padBottom, padLeft, padRight };
+}
+
+/** Checks that groups divide channels and filters. @internal */
+export function checkGroups(op: string, groups: number, channels: number, filters: number): void {
+  checkInteger(op, 'groups', groups, 1);
+  if (channels % groups || filters % groups) {
+    fail(
+      op,
+      'groups',
+      `a divisor of the ${channels} input channels and the ${filters} filters`,
+      String(groups),
+    );
   }
-  return Math.floor((padded - reach) / stride) + 1;
+}
+
+/** Positions, along height and width, of windows that span `reach`; at least one each. */
+function outputSize(
+  op: string,
+  height: number,
+  width: number,
+  reach: readonly [number, number],
+  { strideH, strideW, padTop, padBottom, padLeft, padRight }: Windows,
+): [number, number] {
+  const along = (axis: string, padded: number, span: number, stride: number): number => {
+    if (span > padded) {
+      fail(op, 'kernel', `no larger than the padded input's ${axis} of ${padded}`, `one that spans ${span}`);
+    }
+    return Math.floor((padded - span) / stride) + 1;
+  };
+  return [
+    along('height', height + padTop + padBottom, reach[0], strideH),
+    along('width', width + padLeft + padRight, reach[1], strideW),
+  ];
 }
 
 /** Checks a convolution of input [N,H,W,C] with weight [O,KH,KW,C/groups]; answers its output's shape. */
@@ -80,14 +112,10 @@ export function convGeometry(
 ): { params: ConvParams; output: Shape } {
   const [n, h, w, c] = input as [number, number, number, number];
   const [o, kh, kw, channels] = weight as [number, number, number, number];
-  const [strideH, strideW] = pair(op, 'stride', options.stride ?? 1, 1);
-  const [dilationH, dilationW] = pair(op, 'dilation', options.dilation ?? 1, 1);
-  const pads = sides(op, options.padding ?? 0);
+  const common = windows(op, options.stride ?? 1, options.padding ?? 0);
+  const [dilationH, dilationW] = checkPair(op, 'dilation', options.dilation ?? 1);
   const groups = options.groups ?? 1;
-  checkInteger(op, 'groups', groups, 1);
-  if (c % groups || o % groups) {
-    fail(op, 'groups', `a divisor of the ${c} input channels and the ${o} filters`, String(groups));
-  }
+  checkGroups(op, groups, c, o);
   if (channels !== c / groups) {
     const reason =
       groups === 1
@@ -95,9 +123,9 @@ export function convGeometry(
         : `${c / groups}, the input's ${c} channels / ${groups} groups`;
     fail(op, 'weight', `[O, KH, KW, ${reason}]`, formatShape(weight));
   }
-  const oh = positions(op, 'height', h + pads.padTop + pads.padBottom, dilationH * (kh - 1) + 1, strideH);
-  const ow = positions(op, 'width', w + pads.padLeft + pads.padRight, dilationW * (kw - 1) + 1, strideW);
-  return { params: { strideH, strideW, ...pads, dilationH, dilationW, groups }, output: [n, oh, ow, o] };
+  const params = { ...common, dilationH, dilationW, groups };
+  const reach = [dilationH * (kh - 1) + 1, dilationW * (kw - 1) + 1] as const;
+  return { params, output: [n, ...outputSize(op, h, w, reach, common), o] };
 }
 
 /** Checks a pool over input [N,H,W,C]; answers its output's shape. */
@@ -108,23 +136,13 @@ export function poolGeometry(
   options: { stride?: Pair; padding?: Padding },
 ): { params: PoolParams; output: Shape } {
   const [n, h, w, c] = input as [number, number, number, number];
-  const [kernelH, kernelW] = pair(op, 'kernel', kernel, 1);
-  const [strideH, strideW] = pair(op, 'stride', options.stride ?? [kernelH, kernelW], 1);
-  const pads = sides(op, options.padding ?? 0);
-  if (
-    pads.padTop >= kernelH ||
-    pads.padBottom >= kernelH ||
-    pads.padLeft >= kernelW ||
-    pads.padRight >= kernelW
-  ) {
-    fail(
-      op,
-      'padding',
-      `smaller than the kernel ${formatShape([kernelH, kernelW])}`,
-      describe(options.padding),
-    );
+  const [kernelH, kernelW] = checkPair(op, 'kernel', kernel);
+  const common = windows(op, options.stride ?? [kernelH, kernelW], options.padding ?? 0);
+  const { padTop, padBottom, padLeft, padRight } = common;
+  if (Math.max(padTop, padBottom) >= kernelH || Math.max(padLeft, padRight) >= kernelW) {
+    const size = formatShape([kernelH, kernelW]);
+    fail(op, 'padding', `smaller than the kernel ${size}`, describe(options.padding));
   }
-  const oh = positions(op, 'height', h + pads.padTop + pads.padBottom, kernelH, strideH);
-  const ow = positions(op, 'width', w + pads.padLeft + pads.padRight, kernelW, strideW);
-  return { params: { kernelH, kernelW, strideH, strideW, ...pads }, output: [n, oh, ow, c] };
+  const params = { kernelH, kernelW, ...common };
+  return { params, output: [n, ...outputSize(op, h, w, [kernelH, kernelW], common), c] };
 }
