@@ -66,18 +66,22 @@ export function tensor(
 
 /** A tensor of zeros. */
 export function zeros(shape: Shape, options: TensorOptions = {}): Tensor {
-  return full(shape, 0, options);
+  return filled('zeros', shape, 0, options);
 }
 
 /** A tensor of ones. */
 export function ones(shape: Shape, options: TensorOptions = {}): Tensor {
-  return full(shape, 1, options);
+  return filled('ones', shape, 1, options);
 }
 
 /** A tensor that holds `value` everywhere. */
 export function full(shape: Shape, value: number, options: TensorOptions = {}): Tensor {
   if (typeof value !== 'number') fail('full', 'value', 'a number', describe(value));
-  const result = create('full', shape, options);
+  return filled('full', shape, value, options);
+}
+
+function filled(op: string, shape: Shape, value: number, options: TensorOptions): Tensor {
+  const result = create(op, shape, options);
   run('fill', value, result);
   return result;
 }
