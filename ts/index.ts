@@ -8,7 +8,7 @@ export { Tensor } from './core/tensor';
 export type { NestedArray } from './core/tensor';
 export { tensor, zeros, ones, full } from './core/create';
 export type { TensorOptions } from './core/create';
-export type { DType, FloatDType, TypedArray } from './core/dtype';
+export type { DType, FloatDType, HostArrays, TypedArray } from './core/dtype';
 export type { Shape } from './core/shape';
 export { scope, keep, noGrad, enableGrad, isGradEnabled } from './core/scope';
 export { memory } from './core/memory';

@@ -45,6 +45,21 @@ describe('tensor', () => {
   );
 
   it(
+    'comes back typed where its dtype is named, and only as that',
+    inScope(async () => {
+      const t = tensor([1, 4, 9]);
+      expect(Array.from((await t.data('float32')).map(Math.sqrt))).toEqual([1, 2, 3]);
+      expect(t.dataSync('float32').reduce((a, b) => a + b)).toBe(14);
+      expect(() => t.dataSync('int32')).toThrowSphereNetError(
+        'SPHERENET_ARGUMENT',
+        "Tensor.dataSync: dtype must be 'float32'",
+        "'int32'",
+      );
+      await expect(t.data('uint8')).rejects.toThrow("Tensor.data: dtype must be 'float32'");
+    }),
+  );
+
+  it(
     'takes part of a larger buffer',
     inScope(() => {
       const buffer = Float32Array.of(0, 1, 2, 3);

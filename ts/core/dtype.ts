@@ -5,6 +5,14 @@ export type DType = 'float32' | 'float64' | 'int32' | 'uint8';
 export type FloatDType = 'float32' | 'float64';
 export type TypedArray = Float32Array | Float64Array | Int32Array | Uint8Array;
 
+/** The host array of a dtype. */
+export interface HostArrays {
+  float32: Float32Array;
+  float64: Float64Array;
+  int32: Int32Array;
+  uint8: Uint8Array;
+}
+
 const DTYPES: readonly DType[] = ['float32', 'float64', 'int32', 'uint8'];
 
 /** The number that native/tensor.h gives a dtype. */

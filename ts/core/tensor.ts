@@ -1,7 +1,7 @@
 import { binding } from './binding';
 import { describe as describeValue, fail, SphereNetError } from './errors';
 import { dtypeOfHostArray, hostArray, isFloat } from './dtype';
-import type { DType, TypedArray } from './dtype';
+import type { DType, HostArrays, TypedArray } from './dtype';
 import type { DeviceName } from './device';
 import { formatShape, sizeOf } from './shape';
 import type { Shape } from './shape';
@@ -120,8 +120,16 @@ export class Tensor implements Scoped, Disposable {
     return new Tensor(this.handle.retain());
   }
 
-  /** A copy on the host. Does not block: ops submitted before it run first, meanwhile JavaScript goes on. */
-  async data(): Promise<TypedArray> {
+  /**
+   * A copy on the host. Does not block: ops submitted before it run first, meanwhile JavaScript goes on.
+   *
+   * @param dtype says what is expected, for the type of the result: `(await t.data('float32')).map(Math.sqrt)`.
+   * @throws SphereNetError (SPHERENET_ARGUMENT) where the tensor is of another dtype.
+   */
+  data(): Promise<TypedArray>;
+  data<D extends DType>(dtype: D): Promise<HostArrays[D]>;
+  async data(dtype: DType = this.dtype): Promise<TypedArray> {
+    this.#checkExpected('Tensor.data', dtype);
     const { native } = this.handle;
     try {
       return await binding.read(native, hostArray(this.dtype, this.size));
@@ -130,8 +138,11 @@ export class Tensor implements Scoped, Disposable {
     }
   }
 
-  /** A copy on the host; blocks JavaScript until the device has got there. */
-  dataSync(): TypedArray {
+  /** {@link data}, blocking JavaScript until the device has got there. */
+  dataSync(): TypedArray;
+  dataSync<D extends DType>(dtype: D): HostArrays[D];
+  dataSync(dtype: DType = this.dtype): TypedArray {
+    this.#checkExpected('Tensor.dataSync', dtype);
     const { native } = this.handle;
     return translated('Tensor.dataSync', () => binding.readSync(native, hostArray(this.dtype, this.size)));
   }
@@ -196,6 +207,10 @@ export class Tensor implements Scoped, Disposable {
 
   toString(): string {
     return `Tensor(${this.dtype} ${formatShape(this.shape)} on ${this.device}${this.isDisposed ? ', disposed' : ''})`;
+  }
+
+  #checkExpected(op: string, dtype: DType): void {
+    if (dtype !== this.dtype) fail(op, 'dtype', `'${this.dtype}', as the tensor's`, describeValue(dtype));
   }
 
   #checkSingle(op: string): void {
