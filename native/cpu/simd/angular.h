@@ -87,8 +87,7 @@ void angularBackwardWith(const AngularBackwardJob<typename S::T>& job) {
           store<S>(job.kSums + filter, load<S>(job.kSums + filter) + k);
         }
       }
-      if constexpr (!Depthwise)
-        job.r[row * job.groups + group] = sumLanes<S>(products) * inverse[0] * inverse[0];
+      if constexpr (!Depthwise) job.r[row * job.groups + group] = S::sum(products) * inverse[0] * inverse[0];
     }
   }
 }

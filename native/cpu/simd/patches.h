@@ -34,7 +34,7 @@ typename S::T sumOfSquares(const typename S::T* x, int64_t count) {
     const auto v = loadPart<S>(x + i, count - i);
     sum[0] = S::mulAdd(v, v, sum[0]);
   }
-  return sumLanes<S>((sum[0] + sum[1]) + (sum[2] + sum[3]));
+  return S::sum((sum[0] + sum[1]) + (sum[2] + sum[3]));
 }
 
 /// Sums of squares up to this are far enough from the end of the range that the products with a filter that

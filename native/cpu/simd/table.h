@@ -72,7 +72,7 @@ double fmaChain(int64_t iterations) {
     for (int i = 0; i < kChains; ++i) sum[i] = S::mulAdd(sum[i], factor, term);
   }
   double total = 0;
-  for (int i = 0; i < kChains; ++i) total += static_cast<double>(sumLanes<S>(sum[i]));
+  for (int i = 0; i < kChains; ++i) total += static_cast<double>(S::sum(sum[i]));
   return total;
 }
 

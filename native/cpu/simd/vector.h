@@ -66,6 +66,24 @@ struct Simd<float> {
   }
 #endif
 
+  /// Of all lanes: halves are added until one lane is left, the same way on every path.
+  static SPHERENET_INLINE float sum(V a) {
+#if SPHERENET_SIMD_BYTES >= 32
+#if SPHERENET_SIMD_BYTES == 64
+    __m256 halves[2];
+    __builtin_memcpy(halves, &a, sizeof a);
+    const __m256 half = _mm256_add_ps(halves[0], halves[1]);
+#else
+    const __m256 half = (__m256)a;
+#endif
+    const __m128 quarter = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+    const __m128 pair = _mm_add_ps(quarter, _mm_movehl_ps(quarter, quarter));
+    return _mm_cvtss_f32(_mm_add_ss(pair, _mm_movehdup_ps(pair)));
+#else
+    return (a[0] + a[2]) + (a[1] + a[3]);
+#endif
+  }
+
   static SPHERENET_INLINE V sqrt(V a) {
 #if SPHERENET_SIMD_BYTES == 64
     return (V)_mm512_maskz_sqrt_ps(0xffff, (__m512)a);
@@ -101,6 +119,12 @@ struct Simd<double> {
 
   static SPHERENET_INLINE void storeFirst(double* p, V v, int64_t count) {
     for (int i = 0; i < count; ++i) p[i] = v[i];
+  }
+
+  static SPHERENET_INLINE double sum(V a) {
+    double total = a[0];
+    for (int i = 1; i < lanes; ++i) total += a[i];
+    return total;
   }
 
   static SPHERENET_INLINE V sqrt(V a) {
@@ -168,15 +192,6 @@ SPHERENET_INLINE typename S::V atLeast(typename S::V v, typename S::V limit) {
 template <class S>
 SPHERENET_INLINE typename S::V finiteOrZero(typename S::V v) {
   return select<S>(v - v == typename S::V{}, v, typename S::V{});
-}
-
-template <class S>
-SPHERENET_INLINE typename S::T sumLanes(typename S::V v) {
-  typename S::T lane[S::lanes];
-  __builtin_memcpy(lane, &v, sizeof v);
-  for (int width = S::lanes / 2; width > 0; width /= 2)
-    for (int i = 0; i < width; ++i) lane[i] += lane[i + width];
-  return lane[0];
 }
 
 /// Compile-time lists of indices; std::integer_sequence would be shared with other translation units.
