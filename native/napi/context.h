@@ -26,7 +26,6 @@ class Context {
 
  private:
   std::unique_ptr<Backend> cpu_;
-  bool ended_ = false;
 };
 
 std::shared_ptr<Context>& contextOf(Napi::Env env);

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { convCases, settings } from '../support/arbitraries';
 import { gradcheck } from '../support/gradcheck';
 import { inScope } from '../support/in_scope';
-import { ops, scope, tensor } from '../support/library';
+import { full, ops, random, scope, tensor, zeros } from '../support/library';
 import { Numbers, product } from '../support/numbers';
 import * as reference from '../support/reference';
 
@@ -139,6 +139,16 @@ describe('conv2d', () => {
       expect(w.grad?.shape).toEqual([1, 3, 3, 1]);
     }),
   );
+});
+
+it('gives the bias its gradient where the weight is frozen', () => {
+  scope(() => {
+    const [images, filters] = [random.normal([2, 4, 4, 3]), random.normal([5, 3, 3, 3])];
+    const bias = zeros([5], { requiresGrad: true });
+    ops.conv2d(images, filters, bias, { padding: 1 }).backward(full([2, 4, 4, 5], 0.5));
+    expect(Array.from(bias.grad?.dataSync() ?? [])).toEqual([16, 16, 16, 16, 16]);
+    expect(filters.grad).toBeNull();
+  });
 });
 
 describe('linear', () => {

@@ -43,6 +43,10 @@ export type NativeOp =
   | 'softmaxCrossEntropy' | 'softmaxCrossEntropyBackward' | 'angularSoftmax' | 'angularSoftmaxBackward'
   | 'sgdStep' | 'adamStep'; // prettier-ignore
 
+/** Enums of native/ops.h. */
+export const BinaryOp = { Add: 0, Sub: 1, Mul: 2 } as const;
+export const UnaryOp = { Abs: 0, Square: 1, Sqrt: 2 } as const;
+
 /** What the addon exports. Private to ts/core and ts/ops; arguments of ops are in the order of native/ops.h. */
 export interface Binding {
   TensorHandle: {

@@ -28,10 +28,6 @@ export function isFloat(dtype: DType): dtype is FloatDType {
   return dtype === 'float32' || dtype === 'float64';
 }
 
-export function bytesPerElement(dtype: DType): number {
-  return dtype === 'uint8' ? 1 : dtype === 'float64' ? 8 : 4;
-}
-
 /** A host array of `length` zeros. */
 export function hostArray(dtype: DType, length: number): TypedArray {
   switch (dtype) {

@@ -1,3 +1,4 @@
+import { BinaryOp } from './binding';
 import { fail, SphereNetError } from './errors';
 import { formatShape, sameShape } from './shape';
 import { isGradEnabled, keep, noGrad, scope } from './scope';
@@ -17,9 +18,6 @@ export type GradientRule = (
 
 /** Where a gradient goes: to the op that made an input, or into a leaf's `grad`. */
 type Edge = Node | Tensor | null;
-
-/** BinaryOp::Add of native/ops.h. */
-const ADD = 0;
 
 interface Saved {
   tensor: Tensor;
@@ -201,7 +199,7 @@ function onesLike(like: Tensor): Tensor {
 function sumOf(sum: Tensor | null, term: Tensor): Tensor {
   if (!sum) return alias(term);
   const into = sum.handle.isExclusive ? sum : keep(allocateLike(sum));
-  run('binary', ADD, sum, term, into);
+  run('binary', BinaryOp.Add, sum, term, into);
   into.handle.markWritten();
   if (into !== sum) sum.dispose();
   return into;

@@ -3,7 +3,7 @@ import { describe as describeValue, fail, SphereNetError } from './errors';
 import { dtypeOfHostArray, hostArray, isFloat } from './dtype';
 import type { DType, HostArrays, TypedArray } from './dtype';
 import type { DeviceName } from './device';
-import { formatShape, sizeOf } from './shape';
+import { formatShape, sameShape, sizeOf } from './shape';
 import type { Shape } from './shape';
 import { currentOwner, keep } from './scope';
 import type { Scoped, ScopeOwner } from './scope';
@@ -172,7 +172,7 @@ export class Tensor implements Scoped, Disposable {
   assign(source: Tensor | TypedArray | readonly number[]): void {
     if (this.node) fail('Tensor.assign', 'tensor', 'a leaf, not the result of an op', this.describe());
     if (source instanceof Tensor) {
-      const same = formatShape(source.shape) === formatShape(this.shape) && source.dtype === this.dtype;
+      const same = sameShape(source.shape, this.shape) && source.dtype === this.dtype;
       if (!same || source.device !== this.device) {
         fail('Tensor.assign', 'source', this.describe(), source.describe());
       }

@@ -1,3 +1,4 @@
+import { BinaryOp } from '../core/binding';
 import { checkNumber, fail } from '../core/errors';
 import { run } from '../core/run';
 import { record } from '../core/tape';
@@ -5,6 +6,7 @@ import { allocateLike, viewAs } from '../core/tensor';
 import type { Tensor } from '../core/tensor';
 import { cast } from '../ops';
 import { checkLabels, checkResult, checkTensor } from '../ops/check';
+import { convGeometry } from '../ops/geometry';
 import { angularParams } from '../ops/sphere_conv2d';
 import type { AngularOperator } from '../ops/sphere_conv2d';
 
@@ -18,14 +20,6 @@ export interface GaSoftmaxOptions {
   /** Added to sums of squares under the root. Default 1e-4. */
   epsilon?: number;
 }
-
-/** BinaryOp::Sub of native/ops.h. */
-const SUB = 1;
-
-/** A 1×1 convolution is what the kernels see of a fully connected layer. */
-const POINTWISE = {
-  strideH: 1, strideW: 1, padTop: 0, padBottom: 0, padLeft: 0, padRight: 0, dilationH: 1, dilationW: 1, groups: 1,
-}; // prettier-ignore
 
 /**
  * Generalised angular softmax (Deep Hyperspherical Learning, section 3): the mean over the batch of
@@ -62,25 +56,15 @@ export function gaSoftmax(
     // As in sphereConv2d: one number is parallel to another but for ε, and float32 would lose what is left.
     return cast(gaSoftmax(cast(features, 'float64'), cast(weight, 'float64'), labels, options), 'float32');
   }
+  // A fully connected layer is a 1×1 convolution to the kernels.
   const x = viewAs(features, [n, 1, 1, d]);
   const w = viewAs(weight, [classes, 1, 1, d]);
+  const { params, output: map } = convGeometry(op, x.shape, w.shape, {});
   checkResult(op, [n, classes]);
   const cosines = allocateLike(features, [n, classes]);
   const nx = allocateLike(features, [n]);
   const nw = allocateLike(features, [classes]);
-  const map = [n, 1, 1, classes];
-  run(
-    'sphereConv2d',
-    POINTWISE,
-    cosine,
-    x,
-    w,
-    null,
-    viewAs(cosines, map),
-    viewAs(nx, [n, 1, 1, 1]),
-    nw,
-    null,
-  );
+  run('sphereConv2d', params, cosine, x, w, null, viewAs(cosines, map), viewAs(nx, [n, 1, 1, 1]), nw, null);
   const loss = allocateLike(features, []);
   const probabilities = allocateLike(cosines);
   run('angularSoftmax', angular, margin, cosines, nx, labels, loss, probabilities);
@@ -99,10 +83,10 @@ export function gaSoftmax(
     const dw = needs[1] ? allocateLike(ws) : null;
     if (dx) {
       // The logits' length grows with ‖x‖: that part of the gradient lies along x, where r subtracts.
-      run('binary', SUB, r, radial, r);
-      run('sphereConv2dDataGradient', POINTWISE, flat(h), ws, xs, perRow(r), dx);
+      run('binary', BinaryOp.Sub, r, radial, r);
+      run('sphereConv2dDataGradient', params, flat(h), ws, xs, perRow(r), dx);
     }
-    if (dw) run('sphereConv2dWeightGradient', POINTWISE, xs, flat(h), ws, q, filterNorms, dw);
+    if (dw) run('sphereConv2dWeightGradient', params, xs, flat(h), ws, q, filterNorms, dw);
     return [dx && viewAs(dx, [n, d]), dw && viewAs(dw, [classes, d])];
   });
 }

@@ -5,9 +5,8 @@ import { checkNumber, checkOneOf, describe, fail } from '../core/errors';
 import type { Tensor } from '../core/tensor';
 import * as ops from '../ops';
 import type { AngularOperator } from '../ops';
+import { ANGULAR_OPERATORS } from '../ops/sphere_conv2d';
 import { parameter } from './parameter';
-
-const OPERATORS: readonly AngularOperator[] = ['cosine', 'linear', 'sigmoid'];
 
 /**
  * The curvature of a sigmoid layer: a fixed number, `'learnable'` for one trained value per filter, or
@@ -44,7 +43,7 @@ const CURVATURE_FLOOR = 0.05;
 /** Checks the options and fills in defaults. */
 export function checkAngular(owner: string, options: AngularLayerOptions): CheckedAngular {
   const { operator = 'cosine', epsilon = 1e-4, k, kInit = 0.5 } = options;
-  checkOneOf(owner, 'operator', operator, OPERATORS);
+  checkOneOf(owner, 'operator', operator, ANGULAR_OPERATORS);
   checkNumber(owner, 'epsilon', epsilon, 'a number above 0', (value) => value > 0);
   if (k !== undefined && operator !== 'sigmoid') {
     fail(owner, 'k', `left out, because operator '${operator}' has no curvature`, describe(k));

@@ -1,3 +1,4 @@
+import { BinaryOp } from '../core/binding';
 import { run } from '../core/run';
 import { broadcastShapes, sameShape } from '../core/shape';
 import type { Shape } from '../core/shape';
@@ -6,11 +7,6 @@ import { allocateLike, viewAs } from '../core/tensor';
 import type { Tensor } from '../core/tensor';
 import { checkNumber } from '../core/errors';
 import { checkResult, checkTensor } from './check';
-
-/** BinaryOp of native/ops.h. */
-const ADD = 0;
-const SUB = 1;
-const MUL = 2;
 
 function binary(op: string, code: number, a: Tensor, b: Tensor): Tensor {
   checkTensor(op, 'a', a);
@@ -44,7 +40,7 @@ function checked(op: string, a: Tensor, b: number): number {
  */
 export function add(a: Tensor, b: Tensor | number): Tensor {
   if (typeof b === 'number') return affine('add', a, 1, checked('add', a, b));
-  const y = binary('add', ADD, a, b);
+  const y = binary('add', BinaryOp.Add, a, b);
   const [shapeA, shapeB] = [a.shape, b.shape];
   return record('add', y, [a, b], [], (dy, _, needs) => [
     needs[0] ? sumToShape(dy, shapeA) : null,
@@ -55,7 +51,7 @@ export function add(a: Tensor, b: Tensor | number): Tensor {
 /** a − b with NumPy broadcasting; b may be a number. */
 export function sub(a: Tensor, b: Tensor | number): Tensor {
   if (typeof b === 'number') return affine('sub', a, 1, -checked('sub', a, b));
-  const y = binary('sub', SUB, a, b);
+  const y = binary('sub', BinaryOp.Sub, a, b);
   const [shapeA, shapeB] = [a.shape, b.shape];
   return record('sub', y, [a, b], [], (dy, _, needs) => [
     needs[0] ? sumToShape(dy, shapeA) : null,
@@ -66,11 +62,11 @@ export function sub(a: Tensor, b: Tensor | number): Tensor {
 /** a · b elementwise with NumPy broadcasting; b may be a number. */
 export function mul(a: Tensor, b: Tensor | number): Tensor {
   if (typeof b === 'number') return affine('mul', a, checked('mul', a, b), 0);
-  const y = binary('mul', MUL, a, b);
+  const y = binary('mul', BinaryOp.Mul, a, b);
   const [shapeA, shapeB] = [a.shape, b.shape];
   return record('mul', y, [a, b], [a, b], (dy, [x, z], needs) => [
-    needs[0] ? sumToShape(binary('mul', MUL, dy, z as Tensor), shapeA) : null,
-    needs[1] ? sumToShape(binary('mul', MUL, dy, x as Tensor), shapeB) : null,
+    needs[0] ? sumToShape(binary('mul', BinaryOp.Mul, dy, z as Tensor), shapeA) : null,
+    needs[1] ? sumToShape(binary('mul', BinaryOp.Mul, dy, x as Tensor), shapeB) : null,
   ]);
 }
 

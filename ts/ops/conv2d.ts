@@ -2,6 +2,7 @@ import { run } from '../core/run';
 import { record } from '../core/tape';
 import { allocateLike } from '../core/tensor';
 import type { Tensor } from '../core/tensor';
+import { sumToShape } from './arithmetic';
 import { checkResult, checkTensor } from './check';
 import { convGeometry } from './geometry';
 import type { ConvOptions } from './geometry';
@@ -32,10 +33,13 @@ export function conv2d(
   return record('conv2d', y, inputs, [input, weight], (dy, saved, needs) => {
     const [x, w] = saved as [Tensor, Tensor];
     const dx = needs[0] ? allocateLike(x) : null;
-    const dw = needs[1] || needs[2] ? allocateLike(w) : null;
-    const dbias = needs[2] ? allocateLike(w, w.shape.slice(0, 1)) : null;
     if (dx) run('conv2dDataGradient', params, dy, w, dx);
-    if (dw) run('conv2dWeightGradient', params, x, dy, dw, dbias);
+    const filters = w.shape.slice(0, 1);
+    // A frozen weight costs no product: the bias gets its sum alone.
+    if (!needs[1]) return [dx, null, needs[2] ? sumToShape(dy, filters) : null];
+    const dw = allocateLike(w);
+    const dbias = needs[2] ? allocateLike(w, filters) : null;
+    run('conv2dWeightGradient', params, x, dy, dw, dbias);
     return [dx, dw, dbias];
   });
 }

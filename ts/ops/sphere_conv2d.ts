@@ -15,11 +15,11 @@ export const ANGULAR_OPERATORS: readonly AngularOperator[] = ['cosine', 'linear'
 
 export interface AngularOptions {
   /** Default 'cosine'. */
-  operator?: AngularOperator;
+  operator?: AngularOperator | undefined;
   /** Curvature of 'sigmoid', above 0: a number, or a tensor [O] or [1] that gets a gradient. Default 0.3. */
-  k?: number | Tensor;
+  k?: number | Tensor | undefined;
   /** Added to sums of squares under the root. Default 1e-4, as the authors' code has it. */
-  epsilon?: number;
+  epsilon?: number | undefined;
 }
 
 /** AngularOperator::Cosine of native/ops.h. */
@@ -79,7 +79,7 @@ function angularConvolution(
     if (k.size !== 1 && k.size !== filters) fail(op, 'k', `of shape [${filters}] or [1]`, k.describe());
   }
   checkResult(op, output);
-  if (input.dtype === 'float32' && weight.size === filters) return inFloat64(input, weight, k, options);
+  if (input.dtype === 'float32' && weight.size === filters) return inFloat64(op, input, weight, k, options);
   const y = allocateLike(input, output);
   const nx = allocateLike(input, [n, oh, ow, params.groups]);
   const nw = allocateLike(input, [filters]);
@@ -126,14 +126,15 @@ function angularConvolution(
  * equal numbers, which float32 would lose.
  */
 function inFloat64(
+  op: string,
   input: Tensor,
   weight: Tensor,
   k: Tensor | null,
   options: AngularOptions & ConvOptions,
 ): Tensor {
   const curvature = k && { k: cast(k, 'float64') };
-  const y = sphereConv2d(cast(input, 'float64'), cast(weight, 'float64'), { ...options, ...curvature });
-  return cast(y, 'float32');
+  const [x, w] = [cast(input, 'float64'), cast(weight, 'float64')];
+  return cast(angularConvolution(op, x, w, { ...options, ...curvature }), 'float32');
 }
 
 /**
@@ -151,11 +152,6 @@ export function sphereLinear(input: Tensor, weight: Tensor, options: AngularOpti
   const o = weight.shape[0] as number;
   checkTensor('sphereLinear', 'weight', weight, { shape: [o, d] });
   const { operator, k, epsilon } = options;
-  const angular = {
-    ...(operator !== undefined && { operator }),
-    ...(k !== undefined && { k }),
-    ...(epsilon !== undefined && { epsilon }),
-  };
-  const rows = reshape(input, [n, 1, 1, d]);
-  return reshape(angularConvolution('sphereLinear', rows, reshape(weight, [o, 1, 1, d]), angular), [n, o]);
+  const [rows, filters] = [reshape(input, [n, 1, 1, d]), reshape(weight, [o, 1, 1, d])];
+  return reshape(angularConvolution('sphereLinear', rows, filters, { operator, k, epsilon }), [n, o]);
 }

@@ -1,13 +1,9 @@
+import { UnaryOp } from '../core/binding';
 import { run } from '../core/run';
 import { record } from '../core/tape';
 import { allocateLike } from '../core/tensor';
 import type { Tensor } from '../core/tensor';
 import { checkTensor } from './check';
-
-/** UnaryOp of native/ops.h. */
-const ABS = 0;
-const SQUARE = 1;
-const SQRT = 2;
 
 function unary(op: string, code: number, x: Tensor): Tensor {
   checkTensor(op, 'x', x);
@@ -22,15 +18,15 @@ function unary(op: string, code: number, x: Tensor): Tensor {
 
 /** |x|; the gradient at 0 is 0. */
 export function abs(x: Tensor): Tensor {
-  return unary('abs', ABS, x);
+  return unary('abs', UnaryOp.Abs, x);
 }
 
 /** √x; NaN below 0. The gradient at 0, where the slope is infinite, is 0. */
 export function sqrt(x: Tensor): Tensor {
-  return unary('sqrt', SQRT, x);
+  return unary('sqrt', UnaryOp.Sqrt, x);
 }
 
 /** x². */
 export function square(x: Tensor): Tensor {
-  return unary('square', SQUARE, x);
+  return unary('square', UnaryOp.Square, x);
 }
