@@ -1,21 +1,21 @@
-// Which CUDA devices there are, and why they cannot be used where they cannot. Host code only: the runtime is
+// Which CUDA devices there are, and why they cannot be used where they cannot. The first one is used;
+// CUDA_VISIBLE_DEVICES, which the driver reads, chooses it. Host code only: the runtime is
 // linked statically and finds the driver by itself, so this loads and answers on machines without one.
 #include <cuda_runtime_api.h>
 
+#include <cstdlib>
 #include <string>
+#include <string_view>
 
 #include "../native/backend.h"
 
 namespace spherenet {
 namespace {
 
-// Whether this version has CUDA kernels; without them a GPU is reported but not offered.
-constexpr bool kHasKernels = false;
-
 // The oldest driver (release branch on Linux) that serves this major version of the CUDA runtime.
 constexpr int kOldestDriver = CUDART_VERSION >= 13000 ? 580 : 525;
 // The oldest compute capability in CMAKE_CUDA_ARCHITECTURES, times ten.
-constexpr int kOldestArchitecture = 75;
+constexpr int kOldestArchitecture = 80;
 
 /// "13.0" for 13000.
 std::string versionName(int version) {
@@ -42,22 +42,26 @@ std::vector<CudaStatus::Device> listDevices(int count) {
   return devices;
 }
 
+bool allHidden() {
+  const char* visible = std::getenv("CUDA_VISIBLE_DEVICES");
+  return visible && (!*visible || std::string_view(visible) == "-1");
+}
+
 /// The sentence that says why no device can be used; "" where one can. `error` is what counting devices gave.
 std::string whyNot(const CudaStatus& status, cudaError_t error) {
   if (status.driverVersion == 0) return "no NVIDIA driver was found (libcuda.so.1 is missing)";
   if (status.driverVersion / 1000 < CUDART_VERSION / 1000 || error == cudaErrorInsufficientDriver)
     return driverTooOld(status.driverVersion);
-  if (error == cudaErrorNoDevice) return "the NVIDIA driver found no GPU";
+  if (error == cudaErrorNoDevice)
+    return allHidden() ? "no GPU is visible: CUDA_VISIBLE_DEVICES hides them all"
+                       : "the NVIDIA driver found no GPU";
   if (error != cudaSuccess) return std::string("the NVIDIA driver failed: ") + cudaGetErrorString(error);
   if (status.devices.empty()) return "no GPU answered the driver";
-  for (const auto& device : status.devices) {
-    if (isSupported(device))
-      return kHasKernels ? "" : "a GPU is present, but this version has no CUDA kernels yet";
-  }
-  const auto& first = status.devices.front();
+  const CudaStatus::Device& first = status.devices.front();
+  if (isSupported(first)) return "";
   return "the GPU is too old: " + first.name + " has compute capability " + std::to_string(first.major) +
          "." + std::to_string(first.minor) + ", and " + versionName(kOldestArchitecture * 100) +
-         " or newer is needed";
+         " or newer is needed (CUDA_VISIBLE_DEVICES chooses another GPU)";
 }
 
 CudaStatus query() {

@@ -20,10 +20,23 @@ class OutOfMemory : public std::runtime_error {
 };
 
 struct MemoryUse {
-  uint64_t live = 0;    // bytes handed out
+  uint64_t live = 0;    // bytes handed out, the allocator's rounding included
   uint64_t cached = 0;  // bytes kept for reuse
   uint64_t peak = 0;    // largest `live` so far
 };
+
+/// One op with its arguments.
+class Call {
+ public:
+  virtual ~Call() = default;
+  virtual void run(Ops& ops) const = 0;
+  /// "conv2d(float32 [8, 32, 32, 3], float32 [64, 3, 3, 3])", for messages.
+  virtual std::string describe() const = 0;
+};
+
+/// How CUDA multiplies float32 tensors in convolutions and products: tf32 rounds the operands to 10 bits of
+/// fraction on the tensor cores, float32 keeps them whole (three tf32 products for one).
+enum class Precision : int32_t { Tf32 = 0, Float32 = 1 };
 
 /// Everything here is called from the one thread that owns the backend (a JavaScript thread). Work runs in
 /// the order of submission, possibly later and elsewhere; memory is stream-ordered too: released memory may
@@ -39,20 +52,27 @@ class Backend {
   /// Gives cached memory back to the system, after the submitted work has ended.
   virtual void trim() = 0;
 
-  /// Runs `work` in order. `name` is the op's, for the message if it fails; a failure is thrown by the next
-  /// synchronise or read.
-  virtual void submit(const char* name, std::function<void(Ops&)> work) = 0;
+  /// Runs the op in order. A failure is thrown here where it is known at once (CUDA: no scratch memory, a
+  /// launch that is refused, a lost device), else by the next synchronise or read; the message begins with
+  /// call.describe().
+  virtual void submit(std::unique_ptr<const Call> call) = 0;
   /// Copies host memory, which may change as soon as this returns.
   virtual void write(const void* host, const Tensor& to) = 0;
   /// Copies to host memory, which must stay valid until `done` is called, on any thread, with an error or "".
+  /// Never throws: `done` is told.
   virtual void read(const Tensor& from, void* host, std::function<void(std::string error)> done) = 0;
   /// Waits for all submitted work. Throws what failed since the last time.
   virtual void synchronize() = 0;
-  /// Ends the stream: work under way is cut short, work not begun is dropped. Memory stays valid.
+  /// Of the ops submitted from now on; a backend without tensor cores has nothing to choose.
+  virtual void setPrecision(Precision) {}
+  /// Ends the stream: work under way is cut short where that is possible and waited for where not, reads that
+  /// have not ended are told so, and after that `done` is called no more. Memory stays valid.
   virtual void shutDown() noexcept = 0;
 };
 
 std::unique_ptr<Backend> makeCpuBackend();
+/// The first of the devices that CUDA_VISIBLE_DEVICES leaves. Throws where cudaStatus().available is false.
+std::unique_ptr<Backend> makeCudaBackend();
 
 /// Why CUDA can or cannot be used; `reason` is empty where it can.
 struct CudaStatus {

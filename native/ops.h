@@ -2,8 +2,14 @@
 // TypeScript layer (ts/ops); a backend may rely on them. Layouts: images NHWC, weights OHWI, all contiguous.
 //
 // Inputs come first, outputs last. Outputs are written in full (=, never +=) unless a comment says otherwise.
-// Floating-point arguments of one call share one dtype, float32 or float64; labels are int32.
-// A `Tensor` documented as optional may be empty.
+// A `Tensor` documented as optional may be empty. Labels are int32.
+//
+// Floating-point arguments of one call share one dtype, float32 or float64. Activations (what has a batch
+// axis: x, y, h and their gradients) may also be bfloat16 or float16; then everything else (parameters,
+// statistics, norms, sums and their gradients: gamma, mean, nx, nw, r, q, k, bias, dbias, ...) is float32,
+// and filters w with their gradient dw are float32 or of the activations' dtype (filters in float32 are
+// rounded to it). Arithmetic is float32 then. Losses, random numbers and optimisers take float32 and float64
+// only.
 #pragma once
 
 #include <cstdint>
@@ -97,6 +103,12 @@ class Ops {
   /// y = x / (1 - p) where element i's uniform number of `seed` is >= p, else 0. It is its own gradient:
   /// apply it to dy with the same seed.
   virtual void dropout(uint64_t seed, double p, const Tensor& x, const Tensor& y) = 0;
+  /// y [N,CH,CW,C] = a random window of each image of x [N,H,W,C] with `padding` zeros on each side, mirrored
+  /// in half of the cases where `flip`. Any dtype, the same for both. Image i takes the words of Philox block
+  /// i (elements 4i to 4i+3): top = word 0 * (H + 2 padding - CH + 1) >> 32, left = word 1 * (W + 2 padding -
+  /// CW + 1) >> 32, mirrored where word 2 >= 2^31.
+  virtual void randomCropFlip(uint64_t seed, int32_t padding, bool flip, const Tensor& x,
+                              const Tensor& y) = 0;
 
   // ---- pooling: x [N,H,W,C] -> y [N,OH,OW,C]
   // ---------------------------------------------------------------
@@ -123,6 +135,14 @@ class Ops {
   virtual void batchNormBackward(const Tensor& x, const Tensor& gamma, const Tensor& mean,
                                  const Tensor& invStd, const Tensor& dy, const Tensor& dx,
                                  const Tensor& dgamma, const Tensor& dbeta) = 0;
+  /// The same with a ReLU behind it in one pass: y = max(0, gamma * (x - mean) * invStd + beta).
+  virtual void batchNormRelu(double momentum, double epsilon, const Tensor& x, const Tensor& gamma,
+                             const Tensor& beta, const Tensor& runningMean, const Tensor& runningVariance,
+                             const Tensor& y, const Tensor& mean, const Tensor& invStd) = 0;
+  /// dy is the gradient of the ReLU's output; what it lets through is found from x again.
+  virtual void batchNormReluBackward(const Tensor& x, const Tensor& gamma, const Tensor& beta,
+                                     const Tensor& mean, const Tensor& invStd, const Tensor& dy,
+                                     const Tensor& dx, const Tensor& dgamma, const Tensor& dbeta) = 0;
   /// The same with given statistics, which are constants to the gradient.
   virtual void batchNormInference(double epsilon, const Tensor& x, const Tensor& gamma, const Tensor& beta,
                                   const Tensor& mean, const Tensor& variance, const Tensor& y) = 0;
@@ -158,6 +178,15 @@ class Ops {
                                            const Tensor& dy, const Tensor& k, const Tensor& nx,
                                            const Tensor& nw, const Tensor& h, const Tensor& r,
                                            const Tensor& q, const Tensor& dk) = 0;
+  /// The same for a SphereConv whose y goes into batchNorm, or where `relu` into batchNormRelu, and nowhere
+  /// else. dz is the gradient of what comes out there; dy, which batchNorm(Relu)Backward would give, stays in
+  /// registers. gamma, beta [O] are the normalisation's, mean and invStd those of its batch.
+  virtual void sphereConv2dNormBackward(const AngularParams& a, bool relu, const Tensor& y, const Tensor& c,
+                                        const Tensor& k, const Tensor& nx, const Tensor& nw,
+                                        const Tensor& gamma, const Tensor& beta, const Tensor& mean,
+                                        const Tensor& invStd, const Tensor& dz, const Tensor& h,
+                                        const Tensor& r, const Tensor& q, const Tensor& dk,
+                                        const Tensor& dgamma, const Tensor& dbeta) = 0;
   /// dx = transposed conv(h, w) - x * box(r); box sums r over the patches that hold the element.
   virtual void sphereConv2dDataGradient(const Conv2dParams& p, const Tensor& h, const Tensor& w,
                                         const Tensor& x, const Tensor& r, const Tensor& dx) = 0;

@@ -7,7 +7,7 @@
 
 namespace spherenet {
 
-enum class DType : int32_t { Float32 = 0, Float64 = 1, Int32 = 2, Uint8 = 3 };
+enum class DType : int32_t { Float32 = 0, Float64 = 1, Int32 = 2, Uint8 = 3, Bfloat16 = 4, Float16 = 5 };
 
 constexpr size_t sizeOf(DType dtype) {
   switch (dtype) {
@@ -18,8 +18,21 @@ constexpr size_t sizeOf(DType dtype) {
       return 8;
     case DType::Uint8:
       return 1;
+    case DType::Bfloat16:
+    case DType::Float16:
+      return 2;
   }
   return 0;
+}
+
+constexpr const char* nameOf(DType dtype) {
+  constexpr const char* kNames[] = {"float32", "float64", "int32", "uint8", "bfloat16", "float16"};
+  return kNames[static_cast<int32_t>(dtype)];
+}
+
+/// The 16-bit floating-point types, which only store: every op computes in float32 and rounds its result.
+constexpr bool isHalf(DType dtype) {
+  return dtype == DType::Bfloat16 || dtype == DType::Float16;
 }
 
 template <class T>

@@ -1,6 +1,11 @@
 // Builds the native addon, build/Release/spherenet.node: with cmake-js where CMake is found, else with node-gyp.
 //   --gyp        node-gyp and binding.gyp (CPU only)
 //   --no-cuda    cmake-js without the CUDA backend, even where nvcc is found
+//   --release-cuda   the kernels for every GPU architecture; without it for the oldest only, whose PTX the driver
+//                compiles on newer GPUs
+//   --cuda-architectures=90   the kernels for these, as CMAKE_CUDA_ARCHITECTURES names them
+//   --cuda-host  build/CudaHost/spherenet.node, whose CUDA kernels run on the CPU (test/cuda-on-host); with --sanitize
+//                build/CudaHostSanitize/spherenet.node
 //   --debug      build/Debug/spherenet.node, unoptimised
 //   --sanitize   build/Sanitize/spherenet.node, with the address and undefined-behaviour sanitizers
 // What is up to date is not built again. A build folder belongs to one tool and one set of options: it is
@@ -23,6 +28,9 @@ const { values: options } = parseArgs({
   options: {
     gyp: { type: 'boolean', default: false },
     'no-cuda': { type: 'boolean', default: false },
+    'release-cuda': { type: 'boolean', default: false },
+    'cuda-architectures': { type: 'string' },
+    'cuda-host': { type: 'boolean', default: false },
     debug: { type: 'boolean', default: false },
     sanitize: { type: 'boolean', default: false },
   },
@@ -64,7 +72,8 @@ function headersBesideNode() {
 /** What to run, and where the addon will lie; paths are relative to the repository. */
 function plan() {
   if (options.gyp) {
-    if (options.debug || options.sanitize) stop('--debug and --sanitize need CMake, not --gyp');
+    if (options.debug || options.sanitize || options['cuda-host'])
+      stop('--debug, --sanitize and --cuda-host need CMake, not --gyp');
     const prefix = headersBesideNode();
     const args = ['configure', 'build', ...(prefix ? [`--nodedir=${prefix}`] : [])];
     return {
@@ -75,12 +84,16 @@ function plan() {
       args,
     };
   }
-  const folder = options.sanitize ? 'build/Sanitize' : options.debug ? 'build/Debug' : 'build';
-  const addon = options.sanitize || options.debug ? folder : 'build/Release';
+  const variant =
+    (options['cuda-host'] ? 'CudaHost' : '') + (options.sanitize ? 'Sanitize' : options.debug ? 'Debug' : '');
+  const folder = variant === '' ? 'build' : `build/${variant}`;
+  const addon = variant === '' ? 'build/Release' : folder;
   const definitions = {
-    SPHERENET_CUDA: options['no-cuda'] ? 'OFF' : 'AUTO',
+    SPHERENET_CUDA: options['cuda-host'] ? 'HOST' : options['no-cuda'] ? 'OFF' : 'AUTO',
+    SPHERENET_CUDA_RELEASE: options['release-cuda'] ? 'ON' : 'OFF',
     SPHERENET_SANITIZE: options.sanitize ? 'ON' : 'OFF',
     CMAKE_LIBRARY_OUTPUT_DIRECTORY: join(root, addon),
+    ...(options['cuda-architectures'] ? { CMAKE_CUDA_ARCHITECTURES: options['cuda-architectures'] } : {}),
   };
   return {
     tool: 'cmake-js',
@@ -96,7 +109,8 @@ function plan() {
 }
 
 if (!options.gyp && !answers('cmake')) {
-  if (options.debug || options.sanitize) stop('--debug and --sanitize need CMake, which was not found');
+  if (options.debug || options.sanitize || options['cuda-host'])
+    stop('--debug, --sanitize and --cuda-host need CMake, which was not found');
   console.log('native: CMake was not found, so node-gyp builds the addon, for the CPU only');
   options.gyp = true;
 }
@@ -115,6 +129,7 @@ if (existsSync(folderPath) && (!existsSync(stampPath) || readFileSync(stampPath,
 mkdirSync(folderPath, { recursive: true });
 writeFileSync(stampPath, stamp);
 
+const megabytes = (path) => `${(statSync(path).size / 1e6).toFixed(1)} MB`;
 const timeOf = (path) => (existsSync(path) ? statSync(path).mtimeMs : 0);
 const before = timeOf(addonPath);
 console.log(`native: ${before === 0 ? 'building' : 'updating'} ${addon} with ${tool}, ${jobs} jobs`);
@@ -147,5 +162,5 @@ if (timeOf(addonPath) === before) {
   writeFileSync(logPath, log);
   const warnings = log.split('\n').filter((line) => /\bwarning:/.test(line)).length;
   const note = warnings > 0 ? `, ${warnings} compiler warnings in ${relative(root, logPath)}` : '';
-  console.log(`native: built ${addon} in ${seconds} s${note}`);
+  console.log(`native: built ${addon} (${megabytes(addonPath)}) in ${seconds} s${note}`);
 }

@@ -1,35 +1,13 @@
-// The extents of a convolution, and its patches and those of its data gradient as matrices.
+// The patches of a convolution and those of its data gradient as matrices.
 #pragma once
 
 #include <cstdint>
 #include <numeric>
 
-#include "../ops.h"
+#include "../conv_shape.h"
 #include "simd/kernels.h"
 
 namespace spherenet::cpu {
-
-/// x [images, h, w, c], filters [o, kh, kw, groupChannels], y [images, oh, ow, o].
-struct ConvShape {
-  int64_t images, h, w, c, o, kh, kw, oh, ow, groups, groupChannels, groupFilters;
-
-  ConvShape(const Conv2dParams& p, const Dims& x, const Dims& filters, const Dims& y)
-      : images(x[0]),
-        h(x[1]),
-        w(x[2]),
-        c(x[3]),
-        o(filters[0]),
-        kh(filters[1]),
-        kw(filters[2]),
-        oh(y[1]),
-        ow(y[2]),
-        groups(p.groups),
-        groupChannels(c / groups),
-        groupFilters(o / groups) {}
-
-  int64_t positions() const { return images * oh * ow; }
-  int64_t filterSize() const { return kh * kw * groupChannels; }
-};
 
 /// Rows: output positions; columns: the elements of a filter.
 inline simd::PatchMap inputPatches(const Conv2dParams& p, const ConvShape& s, int64_t group) {

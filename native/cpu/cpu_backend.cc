@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "cpu_memory.h"
-#include "cpu_ops.h"
+#include "half_ops.h"
 #include "parallel.h"
 
 namespace spherenet::cpu {
@@ -15,6 +15,26 @@ namespace {
 
 // JavaScript may run this far ahead of the kernels before it has to wait.
 constexpr size_t kMaxPending = 4096;
+
+constexpr const char* kShutDown = "the device was shut down";
+
+/// Bytes to or from the host, in order with the ops.
+class Copy final : public Call {
+ public:
+  /// `staged` is kept while the copy is pending.
+  Copy(const char* name, const void* from, void* to, size_t bytes, std::shared_ptr<char[]> staged = nullptr)
+      : name_(name), from_(from), to_(to), bytes_(bytes), staged_(std::move(staged)) {}
+
+  void run(Ops&) const override { std::memcpy(to_, from_, bytes_); }
+  std::string describe() const override { return name_; }
+
+ private:
+  const char* name_;
+  const void* from_;
+  void* to_;
+  size_t bytes_;
+  std::shared_ptr<char[]> staged_;
+};
 
 class CpuBackend final : public Backend {
  public:
@@ -52,18 +72,19 @@ class CpuBackend final : public Backend {
     allocator_.trim();
   }
 
-  void submit(const char* name, std::function<void(Ops&)> work) override {
-    push({name, std::move(work), nullptr});
+  void submit(std::unique_ptr<const Call> call) override {
+    if (!push(std::move(call), nullptr)) throw std::runtime_error(kShutDown);
   }
 
   void write(const void* host, const Tensor& to) override {
     std::shared_ptr<char[]> staged(new char[to.bytes()]);
     std::memcpy(staged.get(), host, to.bytes());
-    push({"write", [staged, to](Ops&) { std::memcpy(to.data, staged.get(), to.bytes()); }, nullptr});
+    submit(std::make_unique<Copy>("write", staged.get(), to.data, to.bytes(), staged));
   }
 
   void read(const Tensor& from, void* host, std::function<void(std::string)> done) override {
-    push({"read", [from, host](Ops&) { std::memcpy(host, from.data, from.bytes()); }, std::move(done)});
+    auto copy = std::make_unique<Copy>("read", from.data, host, from.bytes());
+    if (!push(std::move(copy), done)) done(kShutDown);
   }
 
   void synchronize() override {
@@ -74,18 +95,19 @@ class CpuBackend final : public Backend {
 
  private:
   struct Work {
-    const char* name;
-    std::function<void(Ops&)> run;
+    std::unique_ptr<const Call> call;
     std::function<void(std::string)> done;  // told the error so far, and thereby takes it
   };
 
-  void push(Work work) {
+  /// False where the stream has ended.
+  bool push(std::unique_ptr<const Call> call, std::function<void(std::string)> done) {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return queue_.size() < kMaxPending || stopping_; });
-    if (stopping_) throw std::runtime_error("the device was shut down");
-    queue_.push_back(std::move(work));
+    if (stopping_) return false;
+    queue_.push_back({std::move(call), std::move(done)});
     lock.unlock();
     changed_.notify_all();
+    return true;
   }
 
   void drain() {
@@ -95,7 +117,7 @@ class CpuBackend final : public Backend {
 
   void run() {
     setCancelFlag(&cancel_);
-    CpuOps ops;
+    const std::unique_ptr<Ops> ops = makeOpsWithHalf();
     std::unique_lock lock(mutex_);
     for (;;) {
       changed_.wait(lock, [&] { return stopping_ || !queue_.empty(); });
@@ -104,7 +126,7 @@ class CpuBackend final : public Backend {
       queue_.pop_front();
       running_ = true;
       lock.unlock();
-      std::string failure = execute(work, ops);
+      std::string failure = execute(work, *ops);
       lock.lock();
       if (error_.empty()) error_ = std::move(failure);
       if (work.done) {
@@ -117,18 +139,18 @@ class CpuBackend final : public Backend {
       changed_.notify_all();
     }
     for (Work& work : queue_)
-      if (work.done) work.done("the device was shut down");
+      if (work.done) work.done(kShutDown);
     queue_.clear();
   }
 
   static std::string execute(const Work& work, Ops& ops) {
     try {
-      work.run(ops);
+      work.call->run(ops);
       return {};
     } catch (const std::exception& e) {
-      return std::string(work.name) + ": " + e.what();
+      return work.call->describe() + ": " + e.what();
     } catch (const Cancelled&) {
-      return std::string(work.name) + ": cancelled, the process is ending";
+      return work.call->describe() + ": cancelled, the process is ending";
     }
   }
 

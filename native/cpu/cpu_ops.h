@@ -22,6 +22,7 @@ class CpuOps final : public Ops {
   void randomUniform(uint64_t seed, double low, double high, const Tensor& y) override;
   void randomNormal(uint64_t seed, double mean, double deviation, const Tensor& y) override;
   void dropout(uint64_t seed, double p, const Tensor& x, const Tensor& y) override;
+  void randomCropFlip(uint64_t seed, int32_t padding, bool flip, const Tensor& x, const Tensor& y) override;
   void maxPool2d(const Pool2dParams& p, const Tensor& x, const Tensor& y) override;
   void maxPool2dBackward(const Pool2dParams& p, const Tensor& x, const Tensor& dy, const Tensor& dx) override;
   void avgPool2d(const Pool2dParams& p, bool countPadding, const Tensor& x, const Tensor& y) override;
@@ -33,6 +34,12 @@ class CpuOps final : public Ops {
   void batchNormBackward(const Tensor& x, const Tensor& gamma, const Tensor& mean, const Tensor& invStd,
                          const Tensor& dy, const Tensor& dx, const Tensor& dgamma,
                          const Tensor& dbeta) override;
+  void batchNormRelu(double momentum, double epsilon, const Tensor& x, const Tensor& gamma,
+                     const Tensor& beta, const Tensor& runningMean, const Tensor& runningVariance,
+                     const Tensor& y, const Tensor& mean, const Tensor& invStd) override;
+  void batchNormReluBackward(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& mean,
+                             const Tensor& invStd, const Tensor& dy, const Tensor& dx, const Tensor& dgamma,
+                             const Tensor& dbeta) override;
   void batchNormInference(double epsilon, const Tensor& x, const Tensor& gamma, const Tensor& beta,
                           const Tensor& mean, const Tensor& variance, const Tensor& y) override;
   void batchNormInferenceBackward(double epsilon, const Tensor& x, const Tensor& gamma, const Tensor& mean,
@@ -50,6 +57,11 @@ class CpuOps final : public Ops {
   void sphereConv2dAngularBackward(const AngularParams& a, const Tensor& y, const Tensor& c, const Tensor& dy,
                                    const Tensor& k, const Tensor& nx, const Tensor& nw, const Tensor& h,
                                    const Tensor& r, const Tensor& q, const Tensor& dk) override;
+  void sphereConv2dNormBackward(const AngularParams& a, bool relu, const Tensor& y, const Tensor& c,
+                                const Tensor& k, const Tensor& nx, const Tensor& nw, const Tensor& gamma,
+                                const Tensor& beta, const Tensor& mean, const Tensor& invStd,
+                                const Tensor& dz, const Tensor& h, const Tensor& r, const Tensor& q,
+                                const Tensor& dk, const Tensor& dgamma, const Tensor& dbeta) override;
   void sphereConv2dDataGradient(const Conv2dParams& p, const Tensor& h, const Tensor& w, const Tensor& x,
                                 const Tensor& r, const Tensor& dx) override;
   void sphereConv2dWeightGradient(const Conv2dParams& p, const Tensor& x, const Tensor& h, const Tensor& w,

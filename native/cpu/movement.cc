@@ -1,7 +1,8 @@
-// fill, cast and copyRegion: ops that move memory.
+// fill, cast, copyRegion and randomCropFlip: ops that move memory.
 #include <cstring>
 #include <limits>
 
+#include "../philox.h"
 #include "cpu_ops.h"
 #include "loops.h"
 #include "parallel.h"
@@ -10,7 +11,7 @@ namespace spherenet::cpu {
 
 namespace {
 
-/// To an integer: towards zero, saturating, NaN to 0. To a float: rounded to nearest.
+/// To an integer: towards zero, saturating, NaN to 0. To a float: rounded to nearest, once.
 template <class T>
 T convert(double value) {
   if constexpr (std::numeric_limits<T>::is_integer) {
@@ -20,8 +21,39 @@ T convert(double value) {
     value = value > low ? value : low;
     value = value < high ? value : high;
   }
-  return static_cast<T>(value);
+  if constexpr (isHalf(DTypeOf<T>::value)) {
+    return static_cast<T>(roundToOdd(value));
+  } else {
+    return static_cast<T>(value);
+  }
 }
+
+/// Exact.
+template <class T>
+double toDouble(T value) {
+  if constexpr (isHalf(DTypeOf<T>::value)) {
+    return static_cast<double>(static_cast<float>(value));
+  } else {
+    return static_cast<double>(value);
+  }
+}
+
+/// Where randomCropFlip cuts image i; counted from the padding's corner.
+struct Window {
+  int64_t top, left;
+  bool mirrored;
+
+  Window(uint64_t seed, int64_t image, int32_t padding, bool flip, const Dims& from, const Dims& to) {
+    const PhiloxBlock drawn = philoxElements(seed, 0, static_cast<uint64_t>(image));
+    const auto below = [&](uint32_t word, int axis) {
+      const int64_t places = from[axis] + 2 * int64_t{padding} - to[axis] + 1;
+      return static_cast<int64_t>(word * static_cast<uint64_t>(places) >> 32);
+    };
+    top = below(drawn.word[0], 1);
+    left = below(drawn.word[1], 2);
+    mirrored = flip && drawn.word[2] >= 0x80000000u;
+  }
+};
 
 template <class T>
 void copyElements(const T* x, int64_t xStride, T* y, int64_t yStride, int64_t count) {
@@ -61,7 +93,7 @@ void CpuOps::cast(double scale, double shift, const Tensor& x, const Tensor& y) 
           return;
         }
         for (int64_t i = begin; i < end; ++i) {
-          out[i] = convert<To>(scale * static_cast<double>(in[i]) + shift);
+          out[i] = convert<To>(scale * toDouble(in[i]) + shift);
         }
       });
     });
@@ -99,6 +131,41 @@ void CpuOps::copyRegion(const Dims& xStart, const Dims& yStart, const Dims& exte
           copyElements(in + offset[0], xInner, out + offset[1], yInner, count);
         }
       });
+    });
+  });
+}
+
+void CpuOps::randomCropFlip(uint64_t seed, int32_t padding, bool flip, const Tensor& xTensor,
+                            const Tensor& yTensor) {
+  if (yTensor.size() == 0) return;
+  const Dims& from = xTensor.shape;
+  const Dims& to = yTensor.shape;
+  const int64_t pixel = to[3];
+  withAny(xTensor.dtype, [&](auto type) {
+    using T = decltype(type);
+    const T* x = xTensor.as<T>();
+    T* y = yTensor.as<T>();
+    parallelRanges(to[0] * to[1], grainOfRows(to[2] * pixel), [&](int64_t begin, int64_t end) {
+      for (int64_t line = begin; line < end; ++line) {
+        const int64_t image = line / to[1];
+        const Window window(seed, image, padding, flip, from, to);
+        const int64_t row = window.top + line % to[1] - padding;
+        T* out = y + line * to[2] * pixel;
+        if (row < 0 || row >= from[1]) {
+          std::fill_n(out, to[2] * pixel, T{});
+          continue;
+        }
+        const T* in = x + (image * from[1] + row) * from[2] * pixel;
+        for (int64_t column = 0; column < to[2]; ++column, out += pixel) {
+          const int64_t within = window.mirrored ? to[2] - 1 - column : column;
+          const int64_t source = window.left + within - padding;
+          if (source < 0 || source >= from[2]) {
+            std::fill_n(out, pixel, T{});
+          } else {
+            std::copy_n(in + source * pixel, pixel, out);
+          }
+        }
+      }
     });
   });
 }

@@ -1,11 +1,11 @@
-// randomUniform, randomNormal and dropout. Element i depends on (seed, i) alone; see philox.h.
+// randomUniform, randomNormal and dropout. Element i depends on (seed, i) alone; see native/philox.h.
 #include <cmath>
 #include <limits>
 
+#include "../philox.h"
 #include "cpu_ops.h"
 #include "loops.h"
 #include "parallel.h"
-#include "philox.h"
 
 namespace spherenet::cpu {
 

@@ -18,8 +18,14 @@ enum class ScratchSlot {
   ScaledFilters,
   Partials,
   Output,
-  Count
+  RoundedFilters,
+  NormGradient,
+  StandIns,
+  Count = StandIns + 4
 };
+
+/// Slots from ScratchSlot::StandIns on.
+constexpr int kStandIns = static_cast<int>(ScratchSlot::Count) - static_cast<int>(ScratchSlot::StandIns);
 
 /// At least `bytes` bytes, 64-byte aligned, uninitialised, valid until this thread asks for the same slot
 /// again.

@@ -3,6 +3,7 @@
 
 #include <napi.h>
 
+#include <array>
 #include <memory>
 
 #include "../backend.h"
@@ -11,11 +12,22 @@ namespace spherenet::node {
 
 enum class DeviceId : int32_t { Cpu = 0, Cuda = 1 };
 
+constexpr std::array kDevices{DeviceId::Cpu, DeviceId::Cuda};
+
+constexpr const char* nameOf(DeviceId device) {
+  return device == DeviceId::Cpu ? "cpu" : "cuda";
+}
+
 /// Shared by the environment and by every storage, because finalizers run after the environment's own data is
 /// gone.
 class Context {
  public:
+  /// Made when it is first asked for.
   Backend& backend(DeviceId id);
+  /// Null where nothing has asked for it yet.
+  Backend* existing(DeviceId id) const { return backends_[static_cast<size_t>(id)].get(); }
+  Precision precision() const { return precision_; }
+  void setPrecision(Precision precision);
   /// Stops the streams; called before the environment ends. Memory stays valid until the last storage is
   /// gone.
   void shutDown();
@@ -25,7 +37,8 @@ class Context {
   Napi::FunctionReference tensorConstructor;
 
  private:
-  std::unique_ptr<Backend> cpu_;
+  Precision precision_ = Precision::Tf32;
+  std::array<std::unique_ptr<Backend>, kDevices.size()> backends_;
 };
 
 std::shared_ptr<Context>& contextOf(Napi::Env env);

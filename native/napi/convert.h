@@ -3,6 +3,7 @@
 
 #include <napi.h>
 
+#include <string>
 #include <tuple>
 #include <type_traits>
 #include <vector>
@@ -63,15 +64,33 @@ inline constexpr auto fieldsOf<AdamParams> = std::tuple{field("lr", &AdamParams:
                                                         field("decoupled", &AdamParams::decoupled),
                                                         field("step", &AdamParams::step)};
 
+/// The device that all tensors of one call live on.
+class CallDevice {
+ public:
+  void add(const Storage& storage) {
+    if (!storage_) storage_ = &storage;
+    if (storage.device() != storage_->device())
+      throw std::runtime_error(std::string("the tensors of one op must be on one device, got ") +
+                               nameOf(storage_->device()) + " and " + nameOf(storage.device()));
+  }
+  Backend& backend() const {
+    if (!storage_) throw std::runtime_error("an op needs a tensor argument");
+    return storage_->backend();
+  }
+
+ private:
+  const Storage* storage_ = nullptr;
+};
+
 template <class T>
 struct FromJs {
-  static T get(const Napi::Value& value) {
+  static T get(const Napi::Value& value, CallDevice& device) {
     if constexpr (std::is_class_v<T>) {
       static_assert(std::tuple_size_v<decltype(fieldsOf<T>)> > 0,
                     "no conversion from JavaScript for this type");
       const auto object = value.As<Napi::Object>();
       T params;
-      std::apply([&](const auto&... f) { (read(object, f, params), ...); }, fieldsOf<T>);
+      std::apply([&](const auto&... f) { (read(object, f, params, device), ...); }, fieldsOf<T>);
       return params;
     } else if constexpr (std::is_same_v<T, bool>) {
       return value.ToBoolean();
@@ -84,32 +103,34 @@ struct FromJs {
 
  private:
   template <class Member>
-  static void read(const Napi::Object& from, const Field<T, Member>& f, T& to) {
-    to.*f.member = FromJs<Member>::get(from.Get(f.name));
+  static void read(const Napi::Object& from, const Field<T, Member>& f, T& to, CallDevice& device) {
+    to.*f.member = FromJs<Member>::get(from.Get(f.name), device);
   }
 };
 
 template <>
 struct FromJs<Tensor> {
-  static Tensor get(const Napi::Value& value) {
+  static Tensor get(const Napi::Value& value, CallDevice& device) {
     if (value.IsNull() || value.IsUndefined()) return {};
-    return TensorHandle::from(value).tensor();
+    const TensorHandle& handle = TensorHandle::from(value);
+    device.add(handle.storage());
+    return handle.tensor();
   }
 };
 
 template <>
 struct FromJs<std::vector<Tensor>> {
-  static std::vector<Tensor> get(const Napi::Value& value) {
+  static std::vector<Tensor> get(const Napi::Value& value, CallDevice& device) {
     const auto array = value.As<Napi::Array>();
     std::vector<Tensor> tensors(array.Length());
-    for (uint32_t i = 0; i < array.Length(); ++i) tensors[i] = FromJs<Tensor>::get(array.Get(i));
+    for (uint32_t i = 0; i < array.Length(); ++i) tensors[i] = FromJs<Tensor>::get(array.Get(i), device);
     return tensors;
   }
 };
 
 template <>
 struct FromJs<Dims> {
-  static Dims get(const Napi::Value& value) {
+  static Dims get(const Napi::Value& value, CallDevice&) {
     const auto array = value.As<Napi::Array>();
     Dims dims;
     dims.rank = static_cast<int32_t>(array.Length());

@@ -32,6 +32,20 @@ Napi::Value cudaStatusToJs(const Napi::CallbackInfo& info) {
   });
 }
 
+Napi::Value precision(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    return Napi::Number::New(info.Env(), static_cast<int32_t>(contextOf(info.Env())->precision()));
+  });
+}
+
+Napi::Value setPrecision(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    const auto precision = static_cast<Precision>(info[0].As<Napi::Number>().Int32Value());
+    contextOf(info.Env())->setPrecision(precision);
+    return info.Env().Undefined();
+  });
+}
+
 Napi::Value simd(const Napi::CallbackInfo& info) {
   return guarded(info.Env(),
                  [&]() -> Napi::Value { return Napi::String::New(info.Env(), cpu::simd::simdPath()); });
@@ -79,6 +93,8 @@ Napi::Value fmaPeak(const Napi::CallbackInfo& info) {
 
 void defineDeviceInfo(Napi::Env env, Napi::Object& exports) {
   exports.Set("cudaStatus", Napi::Function::New(env, cudaStatusToJs, "cudaStatus"));
+  exports.Set("precision", Napi::Function::New(env, precision, "precision"));
+  exports.Set("setPrecision", Napi::Function::New(env, setPrecision, "setPrecision"));
   exports.Set("simd", Napi::Function::New(env, simd, "simd"));
   exports.Set("threads", Napi::Function::New(env, threads, "threads"));
   exports.Set("setThreads", Napi::Function::New(env, setThreads, "setThreads"));

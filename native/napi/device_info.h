@@ -4,7 +4,7 @@
 
 namespace spherenet::node {
 
-/// cudaStatus(), simd(), threads(), setThreads(n), fmaPeak(seconds).
+/// cudaStatus(), precision(), setPrecision(p), simd(), threads(), setThreads(n), fmaPeak(seconds).
 void defineDeviceInfo(Napi::Env env, Napi::Object& exports);
 
 }  // namespace spherenet::node

@@ -10,8 +10,6 @@ Napi::Value read(const Napi::CallbackInfo& info);
 Napi::Value readSync(const Napi::CallbackInfo& info);
 /// write(handle, typedArray): copies the array, which may change afterwards.
 Napi::Value write(const Napi::CallbackInfo& info);
-
-/// The way back from device threads to this environment's JavaScript thread.
-void openMailbox(Napi::Env env);
-
+/// copyAcross(from, to): between tensors of as many bytes on two devices, in the order of the work on both.
+Napi::Value copyAcross(const Napi::CallbackInfo& info);
 }  // namespace spherenet::node

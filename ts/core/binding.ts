@@ -18,15 +18,27 @@ export interface NativeCudaStatus {
   devices: { name: string; computeCapability: string; memoryBytes: number }[];
 }
 
-export interface MemoryInfo {
-  /** Live tensors, views and what the tape holds included. */
-  tensors: number;
-  /** Bytes of the memory behind them. */
+/** What the allocator of one device has handed out and keeps. */
+export interface DeviceMemory {
+  /** Bytes in use, the allocator's rounding and the scratch memory of ops included. */
   bytes: number;
   /** Bytes kept by the allocator for reuse. */
   cachedBytes: number;
   /** Most bytes ever in use at once. */
   peakBytes: number;
+}
+
+export interface MemoryInfo {
+  /** Live tensors, views and what the tape holds included. */
+  tensors: number;
+  /** Bytes of the memory behind them. */
+  bytes: number;
+  /** Bytes kept by the allocators for reuse. */
+  cachedBytes: number;
+  /** Most bytes ever in use at once; of several devices in use, the sum of their peaks. */
+  peakBytes: number;
+  /** Device by device. */
+  devices: { cpu: DeviceMemory; cuda: DeviceMemory };
 }
 
 type Arg = NativeTensor | readonly NativeTensor[] | readonly number[] | number | boolean | object | null;
@@ -35,11 +47,13 @@ type Arg = NativeTensor | readonly NativeTensor[] | readonly number[] | number |
 export type NativeOp =
   | 'fill' | 'cast' | 'copyRegion' | 'binary' | 'affine' | 'unary' | 'unaryBackward'
   | 'leakyRelu' | 'leakyReluBackward' | 'sumTo' | 'broadcastTo'
-  | 'randomUniform' | 'randomNormal' | 'dropout'
+  | 'randomUniform' | 'randomNormal' | 'dropout' | 'randomCropFlip'
   | 'maxPool2d' | 'maxPool2dBackward' | 'avgPool2d' | 'avgPool2dBackward'
-  | 'batchNorm' | 'batchNormBackward' | 'batchNormInference' | 'batchNormInferenceBackward'
+  | 'batchNorm' | 'batchNormBackward' | 'batchNormRelu' | 'batchNormReluBackward'
+  | 'batchNormInference' | 'batchNormInferenceBackward'
   | 'conv2d' | 'conv2dDataGradient' | 'conv2dWeightGradient'
-  | 'sphereConv2d' | 'sphereConv2dAngularBackward' | 'sphereConv2dDataGradient' | 'sphereConv2dWeightGradient'
+  | 'sphereConv2d' | 'sphereConv2dAngularBackward' | 'sphereConv2dNormBackward'
+  | 'sphereConv2dDataGradient' | 'sphereConv2dWeightGradient'
   | 'softmaxCrossEntropy' | 'softmaxCrossEntropyBackward' | 'angularSoftmax' | 'angularSoftmaxBackward'
   | 'sgdStep' | 'adamStep'; // prettier-ignore
 
@@ -54,13 +68,18 @@ export interface Binding {
     new (base: NativeTensor, offset: number, shape: Shape): NativeTensor;
   };
   ops: Record<NativeOp, (...args: Arg[]) => void>;
-  read<T extends TypedArray>(tensor: NativeTensor, into: T): Promise<T>;
-  readSync<T extends TypedArray>(tensor: NativeTensor, into: T): T;
-  write(tensor: NativeTensor, from: TypedArray): void;
+  /** Arrays have as many bytes as tensors; a Uint16Array holds the bits of 16-bit floats. */
+  read<T extends TypedArray | Uint16Array>(tensor: NativeTensor, into: T): Promise<T>;
+  readSync<T extends TypedArray | Uint16Array>(tensor: NativeTensor, into: T): T;
+  write(tensor: NativeTensor, from: TypedArray | Uint16Array): void;
+  /** Between tensors of as many bytes on two devices. */
+  copyAcross(from: NativeTensor, to: NativeTensor): void;
   memory(): MemoryInfo;
   trim(): void;
   synchronize(): void;
   cudaStatus(): NativeCudaStatus;
+  precision(): number;
+  setPrecision(precision: number): void;
   simd(): string;
   threads(): number;
   setThreads(threads: number): void;

@@ -19,7 +19,8 @@ export interface TensorOptions {
 }
 
 /**
- * A tensor of given values: a number, nested arrays of equal lengths, or a typed array with a shape.
+ * A tensor of given values: a number, nested arrays of equal lengths, or a typed array with a shape. They are rounded
+ * to the dtype.
  *
  * @throws SphereNetError (SPHERENET_ARGUMENT) for ragged arrays, or where the shape does not hold the values.
  */

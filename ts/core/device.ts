@@ -7,7 +7,12 @@ export type DeviceName = 'cpu' | 'cuda';
 /** What `device.cuda.status()` answers. `reason` says why CUDA cannot be used; it is empty where it can. */
 export type CudaStatus = NativeCudaStatus;
 
+/** How the GPU multiplies float32 tensors; `device.cuda.precision`. */
+export type Precision = 'tf32' | 'float32';
+
 const NAMES: readonly DeviceName[] = ['cpu', 'cuda'];
+/** In the order of Precision in native/backend.h. */
+const PRECISIONS: readonly Precision[] = ['tf32', 'float32'];
 let currentDevice: DeviceName = 'cpu';
 let cudaAnswer: CudaStatus | undefined;
 
@@ -66,6 +71,11 @@ export const device = {
     },
   },
 
+  /**
+   * The GPU: the first of those that CUDA_VISIBLE_DEVICES leaves. Kernels run asynchronously, so an error may be
+   * noticed by a later call than the op that failed; with SPHERENET_CUDA_SYNC=1 in the environment every op waits for
+   * the GPU and the error names the very op.
+   */
   cuda: {
     /** Whether tensors can live on a GPU. `status()` says why not. */
     isAvailable(): boolean {
@@ -74,6 +84,18 @@ export const device = {
     /** Driver, runtime and devices as CUDA sees them, and the reason where it cannot be used. */
     status(): CudaStatus {
       return (cudaAnswer ??= binding.cudaStatus());
+    },
+    /**
+     * How convolutions and products multiply float32 tensors on the GPU: 'tf32' rounds the operands to 10 bits of
+     * fraction, as the tensor cores take them; 'float32' keeps all 23 bits and is slower. Sums, norms and angles are
+     * float32 either way. Holds for ops from now on; at the start SPHERENET_PRECISION, else 'tf32'.
+     */
+    get precision(): Precision {
+      return PRECISIONS[binding.precision()] as Precision;
+    },
+    set precision(precision: Precision) {
+      checkOneOf('device.cuda', 'precision', precision, PRECISIONS);
+      binding.setPrecision(PRECISIONS.indexOf(precision));
     },
   },
 
@@ -87,3 +109,9 @@ export const device = {
     binding.trim();
   },
 };
+
+const atTheStart = process.env['SPHERENET_PRECISION'];
+if (atTheStart) {
+  checkOneOf('SPHERENET_PRECISION', 'value', atTheStart, PRECISIONS);
+  device.cuda.precision = atTheStart;
+}

@@ -1,7 +1,7 @@
 import { binding } from './binding';
-import type { MemoryInfo } from './binding';
+import type { DeviceMemory, MemoryInfo } from './binding';
 
-export type { MemoryInfo };
+export type { DeviceMemory, MemoryInfo };
 
 /**
  * What tensors use now, in this thread: to be equal before and after work that should leave nothing behind.

@@ -1,5 +1,5 @@
 import { checkInteger, checkNumber, fail, describe } from './errors';
-import { isFloat } from './dtype';
+import { isFullFloat } from './dtype';
 import { create } from './create';
 import type { TensorOptions } from './create';
 import { run } from './run';
@@ -119,7 +119,7 @@ export const random = {
 };
 
 function createFloat(op: string, shape: Shape, options: TensorOptions): Tensor {
-  if (options.dtype && !isFloat(options.dtype))
+  if (options.dtype && !isFullFloat(options.dtype))
     fail(op, 'dtype', "'float32' or 'float64'", describe(options.dtype));
   return create(op, shape, options);
 }

@@ -113,7 +113,7 @@ export class Handle {
 }
 
 /** Runs a native call; its errors come out as SphereNetError, with `what` in front. */
-export function translated<T>(what: string, call: () => T): T {
+export function translated<T>(what: string | null, call: () => T): T {
   try {
     return call();
   } catch (error) {
@@ -121,8 +121,9 @@ export function translated<T>(what: string, call: () => T): T {
   }
 }
 
-export function nativeError(what: string, error: unknown): SphereNetError {
+/** @param what is null where the message already names the op */
+export function nativeError(what: string | null, error: unknown): SphereNetError {
   const { message, code } = error as Error & { code?: string };
   const kind = code === 'SPHERENET_OUT_OF_MEMORY' ? 'SPHERENET_OUT_OF_MEMORY' : 'SPHERENET_NATIVE';
-  return new SphereNetError(kind, `${what}: ${message}`, { cause: error });
+  return new SphereNetError(kind, what === null ? message : `${what}: ${message}`, { cause: error });
 }

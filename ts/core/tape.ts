@@ -134,7 +134,11 @@ function checkGradient(root: Tensor, gradient: Tensor | undefined): void {
     if (root.size !== 1) {
       fail('backward', 'gradient', `given for a tensor of shape ${formatShape(root.shape)}`, 'nothing');
     }
-  } else if (!sameShape(gradient.shape, root.shape) || gradient.dtype !== root.dtype) {
+  } else if (
+    !sameShape(gradient.shape, root.shape) ||
+    gradient.dtype !== root.dtype ||
+    gradient.device !== root.device
+  ) {
     fail('backward', 'gradient', root.describe(), gradient.describe());
   }
 }

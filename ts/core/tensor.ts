@@ -1,8 +1,9 @@
 import { binding } from './binding';
 import { describe as describeValue, fail, SphereNetError } from './errors';
-import { dtypeOfHostArray, hostArray, isFloat } from './dtype';
+import { dtypeOfHostArray, FLOAT_DTYPES, hostArray, isFloat, isHalf } from './dtype';
 import type { DType, HostArrays, TypedArray } from './dtype';
 import type { DeviceName } from './device';
+import { decodeHalf, encodeHalf } from './half';
 import { formatShape, sameShape, sizeOf } from './shape';
 import type { Shape } from './shape';
 import { currentOwner, keep } from './scope';
@@ -35,7 +36,7 @@ export class Tensor implements Scoped, Disposable {
 
   readonly shape: Shape;
   readonly dtype: DType;
-  readonly device: DeviceName;
+  #device: DeviceName;
   #handle: Handle | null;
   #requiresGrad = false;
   #grad: Tensor | null = null;
@@ -45,8 +46,13 @@ export class Tensor implements Scoped, Disposable {
     this.#handle = handle;
     this.shape = handle.shape;
     this.dtype = handle.dtype;
-    this.device = handle.device;
+    this.#device = handle.device;
     if (scoped) currentOwner()?.add(this);
+  }
+
+  /** Where its memory is. */
+  get device(): DeviceName {
+    return this.#device;
   }
 
   get rank(): number {
@@ -78,7 +84,7 @@ export class Tensor implements Scoped, Disposable {
   set requiresGrad(value: boolean) {
     if (this.node) fail('Tensor.requiresGrad', 'tensor', 'a leaf, not the result of an op', this.describe());
     if (value && !isFloat(this.dtype)) {
-      fail('Tensor.requiresGrad', 'tensor', 'float32 or float64', this.describe());
+      fail('Tensor.requiresGrad', 'tensor', FLOAT_DTYPES, this.describe());
     }
     this.#requiresGrad = value;
   }
@@ -121,7 +127,8 @@ export class Tensor implements Scoped, Disposable {
   }
 
   /**
-   * A copy on the host. Does not block: ops submitted before it run first, meanwhile JavaScript goes on.
+   * A copy on the host, of a bfloat16 or float16 tensor as float32, which has all their values. Does not block: ops
+   * submitted before it run first, meanwhile JavaScript goes on.
    *
    * @param dtype says what is expected, for the type of the result: `(await t.data('float32')).map(Math.sqrt)`.
    * @throws SphereNetError (SPHERENET_ARGUMENT) where the tensor is of another dtype.
@@ -132,7 +139,7 @@ export class Tensor implements Scoped, Disposable {
     this.#checkExpected('Tensor.data', dtype);
     const { native } = this.handle;
     try {
-      return await binding.read(native, hostArray(this.dtype, this.size));
+      return asNumbers(this.dtype, await binding.read(native, memoryArray(this.dtype, this.size)));
     } catch (error) {
       throw nativeError('Tensor.data', error);
     }
@@ -144,7 +151,9 @@ export class Tensor implements Scoped, Disposable {
   dataSync(dtype: DType = this.dtype): TypedArray {
     this.#checkExpected('Tensor.dataSync', dtype);
     const { native } = this.handle;
-    return translated('Tensor.dataSync', () => binding.readSync(native, hostArray(this.dtype, this.size)));
+    return translated('Tensor.dataSync', () =>
+      asNumbers(this.dtype, binding.readSync(native, memoryArray(this.dtype, this.size))),
+    );
   }
 
   /** The value of a tensor with one element. */
@@ -177,12 +186,24 @@ export class Tensor implements Scoped, Disposable {
         fail('Tensor.assign', 'source', this.describe(), source.describe());
       }
       const start = this.shape.map(() => 0);
-      binding.ops.copyRegion(start, start, this.shape, source.handle.native, this.handle.native);
+      const [from, to] = [source.handle.native, this.handle.native];
+      translated(null, () => binding.ops.copyRegion(start, start, this.shape, from, to));
       this.handle.noteWritten(source.handle.bounds);
     } else {
       writeHost('Tensor.assign', this, source);
     }
     this.handle.markWritten();
+  }
+
+  /** Takes the values and the gradient to another device, in place; views and detached tensors stay. @internal */
+  moveTo(device: DeviceName): void {
+    const { handle } = this;
+    if (device === handle.device) return;
+    if (this.node) fail('Tensor.moveTo', 'tensor', 'a leaf, not the result of an op', this.describe());
+    this.#handle = copyTo(handle, device);
+    this.#device = device;
+    handle.release();
+    this.#grad?.moveTo(device);
   }
 
   /** Frees the memory unless the tape or a detached tensor still needs it. A second call does nothing. */
@@ -218,6 +239,14 @@ export class Tensor implements Scoped, Disposable {
   }
 }
 
+/** A copy on another device. @internal */
+export function copyTo(from: Handle, device: DeviceName): Handle {
+  const to = Handle.allocate(from.shape, from.dtype, device);
+  translated('copy between devices', () => binding.copyAcross(from.native, to.native));
+  to.noteWritten(from.bounds);
+  return to;
+}
+
 /** Uninitialised memory, for ops that write all of it. @internal */
 export function allocate(shape: Shape, dtype: DType, device: DeviceName): Tensor {
   return new Tensor(Handle.allocate(shape, dtype, device));
@@ -233,20 +262,34 @@ export function writeHost(op: string, to: Tensor, source: TypedArray | readonly 
   if (source.length !== to.size) {
     fail(op, 'source', `${to.size} numbers`, `${source.length}`);
   }
-  let values: TypedArray;
-  if (ArrayBuffer.isView(source) && dtypeOfHostArray(source) === to.dtype) {
+  let values: TypedArray | Uint16Array;
+  if (!Array.isArray(source) && !ArrayBuffer.isView(source)) {
+    fail(op, 'source', 'numbers', describeValue(source));
+  } else if (isHalf(to.dtype)) {
+    values = encodeHalf(to.dtype, source);
+  } else if (ArrayBuffer.isView(source) && dtypeOfHostArray(source) === to.dtype) {
     values = source;
-  } else if (Array.isArray(source) || ArrayBuffer.isView(source)) {
+  } else {
     values = hostArray(to.dtype, to.size);
     values.set(source as ArrayLike<number>);
-  } else {
-    fail(op, 'source', 'numbers', describeValue(source));
   }
   if (to.dtype === 'int32') to.handle.noteWritten(boundsOf(values));
-  binding.write(to.handle.native, values);
+  const { native } = to.handle;
+  translated(op, () => binding.write(native, values));
 }
 
-function boundsOf(values: TypedArray): Bounds {
+/** An array for the bytes of a tensor as they are on the device. */
+function memoryArray(dtype: DType, length: number): TypedArray | Uint16Array {
+  return isHalf(dtype) ? new Uint16Array(length) : hostArray(dtype, length);
+}
+
+/** The numbers in such an array. */
+function asNumbers(dtype: DType, memory: TypedArray | Uint16Array): TypedArray {
+  if (isHalf(dtype)) return decodeHalf(dtype, memory as Uint16Array);
+  return memory as TypedArray;
+}
+
+function boundsOf(values: ArrayLike<number> & Iterable<number>): Bounds {
   let low = Infinity;
   let high = -Infinity;
   for (const value of values) {

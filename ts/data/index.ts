@@ -6,4 +6,4 @@ export type { TrainTest } from './fashion_mnist';
 export { parseIdx, readIdx } from './idx';
 export type { IdxArray } from './idx';
 export { loader } from './loader';
-export type { ImageBatch, Loader, LoaderOptions } from './loader';
+export type { Augmentation, ImageBatch, Loader, LoaderOptions } from './loader';

@@ -1,14 +1,16 @@
 import { BinaryOp } from '../core/binding';
+import { isHalf } from '../core/dtype';
 import { checkNumber, fail } from '../core/errors';
 import { run } from '../core/run';
 import { record } from '../core/tape';
 import { allocateLike, viewAs } from '../core/tensor';
 import type { Tensor } from '../core/tensor';
 import { cast } from '../ops';
+import { widened } from '../ops/cast';
 import { checkLabels, checkResult, checkTensor } from '../ops/check';
 import { convGeometry } from '../ops/geometry';
-import { angularParams } from '../ops/sphere_conv2d';
-import type { AngularOperator } from '../ops/sphere_conv2d';
+import { angularParams } from '../ops/angular_forward';
+import type { AngularOperator } from '../ops/angular_forward';
 
 export interface GaSoftmaxOptions {
   /** g of the logits ‖x‖·g(θ). Default 'cosine'. */
@@ -28,8 +30,8 @@ export interface GaSoftmaxOptions {
  * ψ(θ) is g(mθ), made monotone for 'cosine' as in A-Softmax: (−1)^j cos(mθ) − 2j on [jπ/m, (j+1)π/m]. 'linear':
  * 1 − 2mθ/π. 'sigmoid': tanh((π/2 − mθ)/2k) / tanh(π/4k).
  *
- * @param features [N,D]
- * @param weight [C,D], any length: only directions count
+ * @param features [N,D]; computed with as float32 where they have 16 bits, and so is the loss
+ * @param weight [C,D], any length: only directions count; of the features' dtype, or float32 beside 16 bits
  * @param labels int32 [N], from 0 to C − 1
  * @returns a scalar
  */
@@ -43,7 +45,7 @@ export function gaSoftmax(
   const { margin = 1 } = options;
   checkTensor(op, 'features', features, { axes: 'ND' });
   const [n, d] = features.shape as [number, number];
-  checkTensor(op, 'weight', weight, { axes: 'CD', like: features });
+  checkTensor(op, 'weight', weight, { axes: 'CD', like: features, as: 'filter' });
   const classes = weight.shape[0] as number;
   checkTensor(op, 'weight', weight, { shape: [classes, d] });
   checkNumber(op, 'margin', margin, 'a number of at least 1', (value) => value >= 1);
@@ -52,6 +54,7 @@ export function gaSoftmax(
   const cosine = angularParams(op, { epsilon: angular.epsilon }).params;
 
   checkLabels(op, labels, features, classes);
+  if (isHalf(features.dtype)) return gaSoftmax(widened(features), widened(weight), labels, options);
   if (d === 1 && features.dtype === 'float32') {
     // As in sphereConv2d: one number is parallel to another but for ε, and float32 would lose what is left.
     return cast(gaSoftmax(cast(features, 'float64'), cast(weight, 'float64'), labels, options), 'float32');

@@ -5,7 +5,7 @@ import { checkNumber, checkOneOf, describe, fail } from '../core/errors';
 import type { Tensor } from '../core/tensor';
 import * as ops from '../ops';
 import type { AngularOperator } from '../ops';
-import { ANGULAR_OPERATORS } from '../ops/sphere_conv2d';
+import { ANGULAR_OPERATORS } from '../ops/angular_forward';
 import { parameter } from './parameter';
 
 /**

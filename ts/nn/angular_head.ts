@@ -2,6 +2,7 @@ import { checkInteger, checkNumber } from '../core/errors';
 import type { Tensor } from '../core/tensor';
 import { gaSoftmax } from '../losses';
 import * as ops from '../ops';
+import { widened } from '../ops/cast';
 import { checkAngular } from './angular';
 import type { AngularOptions, CheckedAngular } from './angular';
 import { Head } from './head';
@@ -49,10 +50,10 @@ export class AngularHead extends Head {
     this.weight = parameter(init([classes, features], { dtype, generator }), 'sphereKernel');
   }
 
-  /** ‖x‖ g(θ) without the margin, which is for training only. */
+  /** ‖x‖ g(θ) without the margin, which is for training only; float32 where the features have 16 bits. */
   logits(features: Tensor): Tensor {
-    const angles = ops.sphereLinear(features, this.weight, this.angular);
-    return ops.mul(angles, lengths(features, this.angular.epsilon));
+    const x = widened(features);
+    return ops.mul(ops.sphereLinear(x, this.weight, this.angular), lengths(x, this.angular.epsilon));
   }
 
   loss(features: Tensor, labels: Tensor): Tensor {

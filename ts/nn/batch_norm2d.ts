@@ -54,10 +54,13 @@ export class BatchNorm2d extends Module {
   }
 
   forward(input: Tensor): Tensor {
-    return ops.batchNorm(input, this.gamma, this.beta, this.runningMean, this.runningVariance, {
-      training: this.training,
-      momentum: this.momentum,
-      epsilon: this.epsilon,
-    });
+    return this.forwardRelu(input, false);
+  }
+
+  /** forward(), and a ReLU behind it where `relu`. @internal */
+  forwardRelu(input: Tensor, relu: boolean): Tensor {
+    const { gamma, beta, runningMean, runningVariance, training, momentum, epsilon } = this;
+    const options = { training, momentum, epsilon, relu };
+    return ops.batchNorm(input, gamma, beta, runningMean, runningVariance, options);
   }
 }

@@ -1,3 +1,5 @@
+import { checkDevice } from '../core/device';
+import type { DeviceName } from '../core/device';
 import { Tensor } from '../core/tensor';
 import { isBuffer, isParameter } from './parameter';
 import { assignState, readTensor, type StateDict } from './state';
@@ -67,6 +69,16 @@ export abstract class Module implements Disposable {
   /** Frees the gradients of all parameters. */
   zeroGrad(): void {
     for (const tensor of this.parameters()) tensor.zeroGrad();
+  }
+
+  /**
+   * Moves parameters, their gradients and buffers to a device, in place. An optimiser's state stays where it is: make
+   * the optimiser afterwards. A module made after `device.use(name)` is there from the start.
+   */
+  to(device: DeviceName): this {
+    checkDevice(`${this.constructor.name}.to`, 'device', device);
+    for (const tensor of this.state().values()) tensor.moveTo(device);
+    return this;
   }
 
   /** Copies parameters and buffers to JavaScript, by path; does not block. */

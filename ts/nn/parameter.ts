@@ -1,3 +1,4 @@
+import { isFullFloat } from '../core/dtype';
 import { describe, fail } from '../core/errors';
 import { keep } from '../core/scope';
 import type { Tensor } from '../core/tensor';
@@ -21,10 +22,10 @@ const buffers = new WeakSet<Tensor>();
  * Turns a tensor into a parameter: it gets `requiresGrad`, a role, and leaves the scope it was made in, because
  * it belongs to its module from now on. A parameter is an ordinary Tensor, so ops and optimisers take it as is.
  *
- * @throws where the tensor is not of a floating-point dtype
+ * @throws where the tensor is not float32 or float64: 16 bits are for activations, updates would be lost in them
  */
 export function parameter(tensor: Tensor, role: ParameterRole = 'kernel'): Tensor {
-  if (tensor.dtype !== 'float32' && tensor.dtype !== 'float64') {
+  if (!isFullFloat(tensor.dtype)) {
     fail('parameter', 'tensor', 'a float32 or float64 tensor', describe(tensor));
   }
   tensor.requiresGrad = true;

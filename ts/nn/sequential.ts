@@ -1,9 +1,11 @@
 import { describe, fail } from '../core/errors';
 import type { Tensor } from '../core/tensor';
+import { applyAt } from './fusion';
 import { Module } from './module';
 
 /**
- * Layers one after the other. Paths of parameters begin with the place of the layer: `0.weight`.
+ * Layers one after the other. Paths of parameters begin with the place of the layer: `0.weight`. In training, a
+ * SphereConv, the batch norm behind it and a ReLU behind that run as one op, with the same result.
  *
  * ```ts
  * new nn.Sequential(new nn.SphereConv2d(3, 64, 3), new nn.BatchNorm2d(64), new nn.ReLU());
@@ -35,7 +37,13 @@ export class Sequential extends Module implements Iterable<Module> {
   }
 
   forward(input: Tensor): Tensor {
-    return this.layers.reduce((x, layer) => layer.forward(x), input);
+    let x = input;
+    for (let place = 0; place < this.layers.length;) {
+      const { output, next } = applyAt(this.layers, place, x);
+      x = output;
+      place = next;
+    }
+    return x;
   }
 
   protected override members(): Iterable<readonly [string, unknown]> {

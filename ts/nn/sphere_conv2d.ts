@@ -1,6 +1,7 @@
 import type { Tensor } from '../core/tensor';
 import * as ops from '../ops';
 import type { ConvOptions, Pair } from '../ops';
+import type { BatchNorm2d } from './batch_norm2d';
 import { checkAngular, createCurvature, effectiveCurvature } from './angular';
 import type { AngularLayerOptions, CheckedAngular } from './angular';
 import { checkConv } from './geometry';
@@ -60,11 +61,18 @@ export class SphereConv2d extends Module {
   }
 
   forward(input: Tensor): Tensor {
+    return ops.sphereConv2d(input, this.weight, this.options());
+  }
+
+  /** forward(), the batch norm behind it in training, and a ReLU behind that where `relu`, as one op. @internal */
+  forwardNormed(input: Tensor, norm: BatchNorm2d, relu: boolean): Tensor {
+    const { momentum, epsilon } = norm;
+    const options = { ...this.options(), norm: { momentum, epsilon, relu } };
+    return ops.sphereConv2dNorm(input, this.weight, norm, options);
+  }
+
+  private options(): ops.AngularOptions & ConvOptions {
     const k = this.k();
-    return ops.sphereConv2d(input, this.weight, {
-      ...this.conv,
-      ...this.angular,
-      ...(k !== undefined && { k }),
-    });
+    return { ...this.conv, ...this.angular, ...(k !== undefined && { k }) };
   }
 }

@@ -1,6 +1,7 @@
 import { checkInteger } from '../core/errors';
 import type { Tensor } from '../core/tensor';
 import * as ops from '../ops';
+import type { BatchNorm2d } from './batch_norm2d';
 import { checkAngular, createCurvature, effectiveCurvature } from './angular';
 import type { AngularLayerOptions, CheckedAngular } from './angular';
 import { heNormal } from './init';
@@ -47,7 +48,18 @@ export class SphereLinear extends Module {
   }
 
   forward(input: Tensor): Tensor {
+    return ops.sphereLinear(input, this.weight, this.options());
+  }
+
+  /** forward(), the batch norm behind it in training, and a ReLU behind that where `relu`, as one op. @internal */
+  forwardNormed(input: Tensor, norm: BatchNorm2d, relu: boolean): Tensor {
+    const { momentum, epsilon } = norm;
+    const options = { ...this.options(), norm: { momentum, epsilon, relu } };
+    return ops.sphereLinearNorm(input, this.weight, norm, options);
+  }
+
+  private options(): ops.AngularOptions {
     const k = this.k();
-    return ops.sphereLinear(input, this.weight, { ...this.angular, ...(k !== undefined && { k }) });
+    return { ...this.angular, ...(k !== undefined && { k }) };
   }
 }

@@ -3,6 +3,7 @@ import type { FloatDType } from '../core/dtype';
 import { checkInteger, checkNumber, describe, fail } from '../core/errors';
 import type { Tensor } from '../core/tensor';
 import * as ops from '../ops';
+import { widened } from '../ops/cast';
 import { Module } from './module';
 import { parameter } from './parameter';
 import { SphereConv2d } from './sphere_conv2d';
@@ -64,6 +65,8 @@ export class SphereNorm extends Module {
     if (typeof this.beta === 'number' && typeof this.gamma === 'number') {
       return ops.scale(angular, this.beta, this.gamma);
     }
-    return ops.add(ops.mul(angular, this.beta), this.gamma);
+    // β and γ are float32 beside activations of 16 bits.
+    const rescaled = ops.add(ops.mul(widened(angular), this.beta), this.gamma);
+    return rescaled.dtype === angular.dtype ? rescaled : ops.cast(rescaled, angular.dtype);
   }
 }

@@ -4,14 +4,25 @@ import { record } from '../core/tape';
 import { allocateLike } from '../core/tensor';
 import type { Tensor } from '../core/tensor';
 import { checkTensor } from './check';
+import { relu } from './relu';
 
 export interface BatchNormOptions {
   /** Normalise by the batch and move the running statistics (true) or normalise by those (false). Default true. */
-  training?: boolean;
+  training?: boolean | undefined;
   /** How far the running statistics move towards the batch's, PyTorch's meaning. Default 0.1. */
-  momentum?: number;
+  momentum?: number | undefined;
   /** Added to the variance. Default 1e-5. */
-  epsilon?: number;
+  epsilon?: number | undefined;
+  /** max(0, ·) of the result, in the same pass. Default false. */
+  relu?: boolean | undefined;
+}
+
+/** Scale, shift and running statistics of a batch normalisation, each [C]. */
+export interface NormTensors {
+  readonly gamma: Tensor;
+  readonly beta: Tensor;
+  readonly runningMean: Tensor;
+  readonly runningVariance: Tensor;
 }
 
 /**
@@ -19,8 +30,8 @@ export interface BatchNormOptions {
  * y = gamma · (x − mean) / √(variance + epsilon) + beta.
  *
  * @param x [..., C] of at least 2 axes
- * @param gamma [C], and so are beta, runningMean and runningVariance. The running statistics are overwritten in place
- *   in training: variance biased in y, unbiased in the running one.
+ * @param gamma [C], of x's dtype, float32 where that has 16 bits; so are beta, runningMean and runningVariance. The
+ *   running statistics are overwritten in place in training: variance biased in y, unbiased in the running one.
  */
 export function batchNorm(
   x: Tensor,
@@ -30,39 +41,57 @@ export function batchNorm(
   runningVariance: Tensor,
   options: BatchNormOptions = {},
 ): Tensor {
-  const { training = true, momentum = 0.1, epsilon = 1e-5 } = options;
   checkTensor('batchNorm', 'x', x);
   if (x.rank < 2) fail('batchNorm', 'x', 'of at least 2 axes', x.describe());
-  const perChannel = { shape: x.shape.slice(-1), like: x };
-  checkTensor('batchNorm', 'gamma', gamma, perChannel);
-  checkTensor('batchNorm', 'beta', beta, perChannel);
-  checkTensor('batchNorm', 'runningMean', runningMean, perChannel);
-  checkTensor('batchNorm', 'runningVariance', runningVariance, perChannel);
-  checkNumber('batchNorm', 'momentum', momentum, 'from 0 to 1', (value) => value >= 0 && value <= 1);
-  checkNumber('batchNorm', 'epsilon', epsilon, 'a number above 0', (value) => value > 0);
-  if (!training) return inference(x, gamma, beta, runningMean, runningVariance, epsilon);
+  const tensors = { gamma, beta, runningMean, runningVariance };
+  const {
+    momentum,
+    epsilon,
+    relu: rectified,
+  } = checkNorm('batchNorm', x, x.shape.at(-1) as number, tensors, options);
+  if (options.training === false) {
+    const z = inference(x, tensors, epsilon);
+    return rectified ? relu(z) : z;
+  }
 
-  const y = allocateLike(x);
-  const mean = allocateLike(gamma);
-  const invStd = allocateLike(gamma);
-  run('batchNorm', momentum, epsilon, x, gamma, beta, runningMean, runningVariance, y, mean, invStd);
-  runningMean.handle.markWritten();
-  runningVariance.handle.markWritten();
-  return record('batchNorm', y, [x, gamma, beta], [x, gamma, mean, invStd], (dy, [input, g, m, s]) => {
-    const [dx, dgamma, dbeta] = [allocateLike(dy), allocateLike(g as Tensor), allocateLike(g as Tensor)];
-    run('batchNormBackward', input as Tensor, g as Tensor, m as Tensor, s as Tensor, dy, dx, dgamma, dbeta);
-    return [dx, dgamma, dbeta];
+  const [y, mean, invStd] = [allocateLike(x), allocateLike(gamma), allocateLike(gamma)];
+  const forwardOp = rectified ? 'batchNormRelu' : 'batchNorm';
+  run(forwardOp, momentum, epsilon, x, gamma, beta, runningMean, runningVariance, y, mean, invStd);
+  moveRunningStatistics(tensors);
+  return record('batchNorm', y, [x, gamma, beta], [x, gamma, beta, mean, invStd], (dy, saved) => {
+    const [input, g, b, m, s] = saved as [Tensor, Tensor, Tensor, Tensor, Tensor];
+    const gradients = [allocateLike(dy), allocateLike(g), allocateLike(g)];
+    if (rectified) run('batchNormReluBackward', input, g, b, m, s, dy, ...gradients);
+    else run('batchNormBackward', input, g, m, s, dy, ...gradients);
+    return gradients;
   });
 }
 
-function inference(
+/** Checks what a normalisation of x over `channels` channels is given; returns its options with their defaults. */
+export function checkNorm(
+  op: string,
   x: Tensor,
-  gamma: Tensor,
-  beta: Tensor,
-  mean: Tensor,
-  variance: Tensor,
-  epsilon: number,
-): Tensor {
+  channels: number,
+  tensors: NormTensors,
+  { momentum = 0.1, epsilon = 1e-5, relu: rectified = false }: BatchNormOptions,
+): { momentum: number; epsilon: number; relu: boolean } {
+  const perChannel = { shape: [channels], like: x, as: 'parameter' } as const;
+  for (const name of ['gamma', 'beta', 'runningMean', 'runningVariance'] as const) {
+    checkTensor(op, name, tensors[name], perChannel);
+  }
+  checkNumber(op, 'momentum', momentum, 'from 0 to 1', (value) => value >= 0 && value <= 1);
+  checkNumber(op, 'epsilon', epsilon, 'a number above 0', (value) => value > 0);
+  return { momentum, epsilon, relu: rectified };
+}
+
+/** Tells the tape that the running statistics were overwritten. */
+export function moveRunningStatistics({ runningMean, runningVariance }: NormTensors): void {
+  runningMean.handle.markWritten();
+  runningVariance.handle.markWritten();
+}
+
+function inference(x: Tensor, tensors: NormTensors, epsilon: number): Tensor {
+  const { gamma, beta, runningMean: mean, runningVariance: variance } = tensors;
   const y = allocateLike(x);
   run('batchNormInference', epsilon, x, gamma, beta, mean, variance, y);
   return record('batchNorm', y, [x, gamma, beta], [x, gamma, mean, variance], (dy, [input, g, m, v]) => {

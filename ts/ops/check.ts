@@ -1,4 +1,4 @@
-import { isFloat } from '../core/dtype';
+import { FLOAT_DTYPES, isFloat, isHalf, parameterDType } from '../core/dtype';
 import type { DType } from '../core/dtype';
 import { describe, fail } from '../core/errors';
 import { formatShape, MAX_ELEMENTS, sameShape, sizeOf } from '../core/shape';
@@ -12,7 +12,7 @@ export function isArray(value: unknown): boolean {
 
 /** What a tensor argument has to be. */
 interface Expectation {
-  /** Default: float32 or float64. */
+  /** Default: any floating-point one. */
   dtype?: DType | 'any';
   /** Its number of axes, with their names for the message: 'NHWC' or ['N', 'D']. */
   axes?: string;
@@ -20,6 +20,14 @@ interface Expectation {
   shape?: Shape;
   /** A tensor whose dtype and device it shares (only the device where `dtype` is given). */
   like?: Tensor;
+  /** What it is where `like` holds activations, which may have 16 bits. Default: an activation too, of that dtype. */
+  as?: 'parameter' | 'filter';
+}
+
+/** The dtypes of an argument beside activations of `dtype`: the rules of native/ops.h. */
+function dtypesBeside(dtype: DType, role: Expectation['as']): readonly DType[] {
+  if (role === 'parameter') return [parameterDType(dtype)];
+  return role === 'filter' && isHalf(dtype) ? ['float32', dtype] : [dtype];
 }
 
 /** Checks a tensor argument of an op and says what is wrong with it. */
@@ -31,17 +39,21 @@ export function checkTensor(
 ): asserts value is Tensor {
   if (!(value instanceof Tensor)) fail(op, argument, 'a tensor', describe(value));
   value.handle; // eslint-disable-line @typescript-eslint/no-unused-expressions -- throws where it was disposed
-  const { dtype, axes, shape, like } = expected;
+  const { dtype, axes, shape, like, as } = expected;
   const fits = dtype === 'any' || (dtype ? value.dtype === dtype : isFloat(value.dtype));
-  if (!fits) fail(op, argument, `a ${dtype ?? 'float32 or float64'} tensor`, value.describe());
+  if (!fits) fail(op, argument, `a ${dtype ?? FLOAT_DTYPES} tensor`, value.describe());
   if (axes !== undefined && value.rank !== axes.length) {
     fail(op, argument, `of ${axes.length} axes [${Array.from(axes).join(', ')}]`, value.describe());
   }
   if (shape && !sameShape(value.shape, shape)) {
     fail(op, argument, `of shape ${formatShape(shape)}`, value.describe());
   }
-  if (like && !dtype && value.dtype !== like.dtype) {
-    fail(op, argument, `${like.dtype}, as the other arguments are`, value.describe());
+  if (like && !dtype) {
+    const allowed = dtypesBeside(like.dtype, as);
+    const why =
+      as && isHalf(like.dtype) ? `as ${as}s are beside ${like.dtype}` : 'as the other arguments are';
+    if (!allowed.includes(value.dtype))
+      fail(op, argument, `${allowed.join(' or ')}, ${why}`, value.describe());
   }
   if (like && value.device !== like.device) {
     fail(op, argument, `on ${like.device}, as the other arguments are`, value.describe());

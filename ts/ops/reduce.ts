@@ -1,3 +1,4 @@
+import { isHalf } from '../core/dtype';
 import { describe, fail } from '../core/errors';
 import { run } from '../core/run';
 import { checkAxis, sizeOf } from '../core/shape';
@@ -6,6 +7,7 @@ import { record } from '../core/tape';
 import { allocateLike, viewAs } from '../core/tensor';
 import type { Tensor } from '../core/tensor';
 import { scale } from './arithmetic';
+import { cast } from './cast';
 import { checkTensor } from './check';
 
 export interface ReduceOptions {
@@ -47,5 +49,7 @@ export function sum(x: Tensor, options: ReduceOptions = {}): Tensor {
 export function mean(x: Tensor, options: ReduceOptions = {}): Tensor {
   checkTensor('mean', 'x', x);
   const { dropped } = reducedShapes('mean', x, options.axes);
+  // The sum alone may be beyond what 16 bits hold.
+  if (isHalf(x.dtype)) return cast(mean(cast(x, 'float32'), options), x.dtype);
   return scale(sum(x, options), sizeOf(dropped) / x.size);
 }

@@ -1,8 +1,10 @@
+import { isHalf } from '../core/dtype';
 import { checkNumber } from '../core/errors';
 import { run } from '../core/run';
 import { record } from '../core/tape';
 import { allocateLike } from '../core/tensor';
 import type { Tensor } from '../core/tensor';
+import { cast } from './cast';
 import { checkLabels, checkTensor } from './check';
 
 export interface CrossEntropyOptions {
@@ -13,7 +15,7 @@ export interface CrossEntropyOptions {
 /**
  * Mean over the batch of the cross-entropy between softmax(logits) and the labels.
  *
- * @param logits [N,C]
+ * @param logits [N,C]; computed with as float32 where they have 16 bits, and so is the loss
  * @param labels int32 [N], from 0 to C − 1
  * @returns a scalar
  */
@@ -27,6 +29,7 @@ export function softmaxCrossEntropy(
   checkTensor(op, 'logits', logits, { axes: 'NC' });
   checkLabels(op, labels, logits, logits.shape[1] as number);
   checkNumber(op, 'labelSmoothing', labelSmoothing, 'in [0, 1)', (value) => value >= 0 && value < 1);
+  if (isHalf(logits.dtype)) return softmaxCrossEntropy(cast(logits, 'float32'), labels, options);
   const loss = allocateLike(logits, []);
   const probabilities = allocateLike(logits);
   run('softmaxCrossEntropy', labelSmoothing, logits, labels, loss, probabilities);

@@ -1,4 +1,5 @@
 import { zeros } from '../core/create';
+import { isFullFloat } from '../core/dtype';
 import { describe, fail, SphereNetError } from '../core/errors';
 import { keep, noGrad } from '../core/scope';
 import { Tensor } from '../core/tensor';
@@ -264,7 +265,7 @@ function toGroups(owner: string, trainable: Trainable<object>): { params: Tensor
       if (!(param instanceof Tensor) || param.isDisposed) {
         fail(owner, name, 'live tensors only', param instanceof Tensor ? param.toString() : describe(param));
       }
-      if (param.dtype !== 'float32' && param.dtype !== 'float64') {
+      if (!isFullFloat(param.dtype)) {
         fail(owner, name, 'float32 or float64 tensors only', describe(param));
       }
       if ((seen.get(param) ?? place) !== place) {

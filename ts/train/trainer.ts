@@ -33,7 +33,10 @@ export interface TrainerOptions {
   /** How long to train: passes through the data, or optimiser steps. Exactly one of the two. */
   epochs?: number | undefined;
   steps?: number | undefined;
-  /** Changes the images of training batches, for example flips them; runs in the step's scope. */
+  /**
+   * Changes the images of training batches, for example by {@link ops.randomCropFlip}; runs in the step's scope. A data
+   * loader can do that too, see its option of this name.
+   */
   augment?: ((images: Tensor) => Tensor) | undefined;
   /** Called after every step, when its loss has been read. */
   onProgress?: ((progress: Progress) => void) | undefined;

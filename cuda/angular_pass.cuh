@@ -1,0 +1,278 @@
+// The elementwise pass between a SphereConv's forward pass and its two gradient convolutions: y, dy and nx
+// are read once, h and r written, and q and dk added up on the way (native/ops.h has the formulas). With
+// `Norm` the gradient passes through the batch normalisation (and ReLU) behind the SphereConv in the same
+// registers.
+#pragma once
+
+#include "context.h"
+#include "device/angular.cuh"
+#include "device/norm_gradient.cuh"
+#include "device/numeric.cuh"
+#include "device/row_column_sums.cuh"
+#include "elementwise.cuh"
+
+namespace spherenet::cuda {
+
+template <class T, bool Norm>
+struct AngularPass {
+  using C = Compute<T>;
+
+  AngularOperator op;
+  const T *y, *dy;   // Norm: dy is the gradient behind the normalisation
+  const T* cosines;  // double only: c where the forward pass kept it
+  const C* ks;       // per filter, or one where `sharedK`, or null: `k`
+  C k;
+  bool sharedK, depthwise;  // depthwise: norms and r are per element
+  const C* norm;            // Norm: the fields of each filter's NormGradient, [5, filters]
+  bool relu;
+  const C *nx, *nw;
+  T* h;
+  C* r;
+  C* rPartial;              // [chunk, row, group] where a row is in several chunks
+  C* partial;               // [rowBlock, {q, dk}, filter]
+  int64_t filters, groups;  // groups: of rows' sums
+  RowColumnGrid grid;       // of one group
+};
+
+/// What the pass needs of a filter, [.., element, vector] so that neighbouring lanes read neighbouring words;
+/// with `Norm` also what it needs of its normalisation.
+enum AngularConstant {
+  kInverseNorm,
+  kLimit,
+  kTwoK,
+  kGradientGain,
+  kKSlope,
+  kKGain,
+  kPlainConstants,
+  kCenter = kPlainConstants,
+  kScale,
+  kBeta,
+  kNormSlope,
+  kShift,
+  kNormConstants
+};
+
+template <class T, int Width, int Vectors, bool Norm>
+struct AngularShared {
+  // Constants of the chunk's filters; slope and gain are needed only where c is given, so they share places.
+  Compute<T> constants[Norm ? kNormConstants : kPlainConstants][Width][32 * Vectors];
+  ColumnSumsShared<Compute<T>, Width, Vectors, 2> sums;
+};
+
+template <class T, int Width>
+struct alignas(Width * sizeof(T)) Elements {
+  T at[Width];
+};
+
+/// G / (nx nw) as h stores it. What is beyond float16's range becomes its largest number, as infinity times
+/// the zeros of a patch would be NaN.
+template <class T>
+__device__ __forceinline__ T storeGradient(Compute<T> value) {
+  if constexpr (std::is_same_v<T, __half>) {
+    if (fabsf(value) > 65504.f && value - value == 0) return toStorage<T>(copysignf(65504.f, value));
+  }
+  return toStorage<T>(value);
+}
+
+/// `FromCosine`: the derivatives come from c itself instead of y.
+template <class T, int Width, int Vectors, bool FromCosine, bool Norm>
+__global__ void __launch_bounds__(RowColumnGrid::kThreads, 2) angularBackward(AngularPass<T, Norm> pass) {
+  using C = Compute<T>;
+  using Part = Elements<T, Width>;
+  constexpr int kRows = RowColumnGrid::rowsInFlight(Vectors);
+  auto& shared = dynamicShared<AngularShared<T, Width, Vectors, Norm>>();
+  const RowColumnGrid& grid = pass.grid;
+
+  const int rowBlock = static_cast<int>(blockIdx.x) % grid.rowBlocks;
+  const int segment = static_cast<int>(blockIdx.x) / grid.rowBlocks;
+  const int chunk = segment % grid.chunks, group = segment / grid.chunks;
+  const int firstVector = chunk * grid.chunkVectors;
+  const int64_t groupStart = int64_t{group} * grid.columnVectors * Width;
+
+  // The constants of this chunk's filters.
+  const int chunkColumns = (min(grid.columnVectors, firstVector + grid.chunkVectors) - firstVector) * Width;
+  for (int i = static_cast<int>(threadIdx.x); i < chunkColumns; i += RowColumnGrid::kThreads) {
+    const int64_t filter = groupStart + int64_t{firstVector} * Width + i;
+    const C k = pass.ks ? pass.ks[pass.sharedK ? 0 : filter] : pass.k;
+    const AngularFilter<C> f = angularFilter<C>(pass.op, k);
+    const auto put = [&](int which, C value) { shared.constants[which][i % Width][i / Width] = value; };
+    put(kInverseNorm, inverseNormOf(pass.nw[filter]));
+    put(kLimit, FromCosine ? f.slope : f.limit);
+    put(kTwoK, FromCosine ? f.gain : f.twoK);
+    put(kGradientGain, f.gradientGain);
+    put(kKSlope, f.kSlope);
+    put(kKGain, f.kGain);
+    if constexpr (Norm)
+      for (int which = kPlainConstants; which < kNormConstants; ++which)
+        put(which, pass.norm[(which - kPlainConstants) * pass.filters + filter]);
+  }
+  __syncthreads();
+
+  const auto visit = [&](int64_t row, int step, int count, int vector, C(&columnSums)[Width][2],
+                         C(&rowSums)[kRows]) {
+    const int64_t column = groupStart + int64_t{vector} * Width;
+    Part y[kRows], dy[kRows], c[FromCosine ? kRows : 1];
+    C inverse[kRows];
+#pragma unroll
+    for (int i = 0; i < kRows; ++i) {
+      if (i >= count) continue;
+      const int64_t at = (row + int64_t{i} * step) * pass.filters + column;
+      y[i] = *reinterpret_cast<const Part*>(pass.y + at);
+      dy[i] = *reinterpret_cast<const Part*>(pass.dy + at);
+      if constexpr (FromCosine) c[i] = *reinterpret_cast<const Part*>(pass.cosines + at);
+      inverse[i] = pass.nx[pass.depthwise ? at : (row + int64_t{i} * step) * pass.groups + group];
+    }
+#pragma unroll
+    for (int i = 0; i < kRows; ++i) inverse[i] = inverseNormOf(inverse[i]);
+#pragma unroll
+    for (int j = 0; j < Width; ++j) {
+      const auto constant = [&](int which) { return shared.constants[which][j][vector - firstVector]; };
+      AngularFilter<C> f;
+      if (pass.op == AngularOperator::Sigmoid) {
+        (FromCosine ? f.slope : f.limit) = constant(kLimit);
+        (FromCosine ? f.gain : f.twoK) = constant(kTwoK);
+        f.gradientGain = constant(kGradientGain);
+        f.kSlope = constant(kKSlope);
+        f.kGain = constant(kKGain);
+      }
+      const C inverseNorm = constant(kInverseNorm);
+      NormGradient<C> norm;
+      if constexpr (Norm)
+        norm = {constant(kCenter), constant(kScale), constant(kBeta), constant(kNormSlope), constant(kShift)};
+#pragma unroll
+      for (int i = 0; i < kRows; ++i) {
+        if (i >= count) continue;
+        const C value = toCompute(y[i].at[j]);
+        C incoming = toCompute(dy[i].at[j]);
+        if constexpr (Norm) incoming = norm.at(pass.relu, value, incoming);
+        AngularGradient<C> gradient;
+        if constexpr (FromCosine) {
+          const bool defined = c[i].at[j] == c[i].at[j];
+          const C upstream = defined ? incoming : C(0);
+          const AngularSlopes<C> slopes = angularSlopesAt(pass.op, f, defined ? c[i].at[j] : C(0));
+          gradient = {upstream * slopes.slope, upstream * slopes.slope * slopes.c, upstream * slopes.kSlope};
+        } else {
+          gradient = angularGradient<sizeof(T) == 2>(pass.op, f, value, incoming);
+        }
+        y[i].at[j] = storeGradient<T>(gradient.g * inverse[i] * inverseNorm);
+        rowSums[i] += gradient.product;
+        columnSums[j][0] += gradient.product;
+        columnSums[j][1] += gradient.k;
+        if (Width == 1 && pass.depthwise)
+          pass.r[(row + int64_t{i} * step) * pass.filters + column] =
+              gradient.product * inverse[i] * inverse[i];
+      }
+    }
+#pragma unroll
+    for (int i = 0; i < kRows; ++i)
+      if (i < count)
+        *reinterpret_cast<Part*>(pass.h + (row + int64_t{i} * step) * pass.filters + column) = y[i];
+  };
+  const auto finishRow = [&](int64_t row, C sum) {
+    if (Width == 1 && pass.depthwise) return;
+    const int64_t at = row * pass.groups + group;
+    if (grid.chunks > 1) {
+      pass.rPartial[chunk * grid.rows * pass.groups + at] = sum;
+      return;
+    }
+    const C inverse = inverseNormOf(pass.nx[at]);
+    pass.r[at] = sum * inverse * inverse;
+  };
+  rowColumnSums<Width, Vectors, 2>(grid, rowBlock, chunk, shared.sums, pass.filters,
+                                   pass.partial + int64_t{rowBlock} * 2 * pass.filters + groupStart, visit,
+                                   finishRow);
+}
+
+/// r of rows that are in several chunks.
+template <class C>
+__global__ void finishRowSums(const C* __restrict__ partial, int chunks, int64_t count,
+                              const C* __restrict__ nx, C* __restrict__ r) {
+  for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < count;
+       i += int64_t{gridDim.x} * blockDim.x) {
+    C sum = 0;
+    for (int chunk = 0; chunk < chunks; ++chunk) sum += partial[chunk * count + i];
+    const C inverse = inverseNormOf(nx[i]);
+    r[i] = sum * inverse * inverse;
+  }
+}
+
+template <class T, int Width, int Vectors, bool FromCosine, bool Norm>
+void launchPass(const Context& context, const AngularPass<T, Norm>& pass, int64_t segments) {
+  launch(context, angularBackward<T, Width, Vectors, FromCosine, Norm>,
+         dim3(static_cast<unsigned>(pass.grid.rowBlocks * segments)), RowColumnGrid::kThreads,
+         sizeof(AngularShared<T, Width, Vectors, Norm>), pass);
+}
+
+/// The pass, then the sums over its blocks.
+template <class T, int Width, bool FromCosine, bool Norm>
+void runPass(const Context& context, AngularPass<T, Norm> pass, int64_t rows, const Tensor& q,
+             const Tensor& dk) {
+  using C = Compute<T>;
+  const int64_t sumGroups = pass.depthwise ? 1 : pass.groups;
+  pass.grid = RowColumnGrid(rows, pass.filters / sumGroups, Width, sumGroups, context.multiprocessors);
+  const RowColumnGrid& grid = pass.grid;
+  const int64_t sums = int64_t{grid.rowBlocks} * 2 * pass.filters, normCount = rows * pass.groups;
+  const bool split = grid.chunks > 1 && !pass.depthwise;
+  const Workspace workspace(context,
+                            static_cast<size_t>(sums + (split ? grid.chunks * normCount : 0)) * sizeof(C));
+  pass.partial = workspace.as<C>();
+  pass.rPartial = pass.partial + sums;
+  const int64_t segments = sumGroups * grid.chunks;
+  switch (grid.vectors) {
+    case 1:
+      launchPass<T, Width, 1, FromCosine>(context, pass, segments);
+      break;
+    case 2:
+      launchPass<T, Width, 2, FromCosine>(context, pass, segments);
+      break;
+    default:
+      launchPass<T, Width, 3, FromCosine>(context, pass, segments);
+  }
+  ColumnTotals<C, 2> totals;
+  totals.partial = pass.partial;
+  totals.blocks = grid.rowBlocks;
+  totals.columns = pass.filters;
+  totals.out[0] = q.as<C>();
+  totals.out[1] = dk.as<C>();
+  totals.shared[1] = dk && dk.size() == 1 && pass.filters > 1;
+  launch(context, columnTotals<C, 2>, dim3(static_cast<unsigned>(ceilDivide(pass.filters, 32)), dk ? 2 : 1),
+         kColumnTotalsThreads, sizeof(ColumnTotalsShared), totals);
+  if (!split) return;
+  const int64_t blocks = std::min<int64_t>(ceilDivide(normCount, 256), 8 * context.multiprocessors);
+  launch(context, finishRowSums<C>, dim3(static_cast<unsigned>(blocks)), 256, 0, pass.rPartial, grid.chunks,
+         normCount, pass.nx, pass.r);
+}
+
+/// The pass over tensors as sphereConv2dAngularBackward has them.
+template <class T, bool Norm>
+AngularPass<T, Norm> angularPass(const AngularParams& a, const Tensor& y, const Tensor& c, const Tensor& dy,
+                                 const Tensor& k, const Tensor& nx, const Tensor& nw, const Tensor& h,
+                                 const Tensor& r) {
+  using C = Compute<T>;
+  AngularPass<T, Norm> pass{};
+  pass.op = a.op;
+  pass.y = y.as<T>();
+  pass.dy = dy.as<T>();
+  pass.cosines = c.as<T>();
+  pass.ks = k.as<C>();
+  pass.k = static_cast<C>(a.k);
+  pass.sharedK = k.size() == 1;
+  pass.nx = nx.as<C>();
+  pass.nw = nw.as<C>();
+  pass.h = h.as<T>();
+  pass.r = r.as<C>();
+  pass.filters = y.shape[y.shape.rank - 1];
+  pass.groups = nx.shape[nx.shape.rank - 1];
+  pass.depthwise = pass.groups == pass.filters && pass.groups > 1;
+  return pass;
+}
+
+/// Whether the pass may read and write 16 bytes at once. Depthwise reads and writes float32 norms per
+/// element: one element a lane keeps those coalesced too.
+template <class T, bool Norm>
+bool takesVectors(const AngularPass<T, Norm>& pass) {
+  return !pass.depthwise && pass.filters / pass.groups % Vector<T>::kSize == 0 &&
+         areAligned(pass.y, pass.dy, pass.h);
+}
+
+}  // namespace spherenet::cuda

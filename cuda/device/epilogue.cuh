@@ -1,0 +1,386 @@
+// What follows the main loop of an implicit GEMM: norms, angles, bias, the radial part of the data gradient,
+// and coalesced stores, from sums that lie in shared memory.
+#pragma once
+
+#include <cfloat>
+
+#include "angular.cuh"
+#include "gather.cuh"
+
+namespace spherenet::cuda {
+
+/// A block's shared memory.
+template <class Tile, class T, int Stages>
+struct BlockShared {
+  using Storage = T;
+  static constexpr int kStageBytes = Stages * Tile::kStageBytes;
+  static constexpr int kBytes = kStageBytes > Tile::kStagingBytes ? kStageBytes : Tile::kStagingBytes;
+  alignas(
+      128) unsigned char memory[kBytes];  // operands, and after the main loop the sums [rows][kStagingStride]
+  PatchRow rows[Tile::kRows];
+  int32_t pixels[Tile::kRows];       // output pixel of each row, -1 behind the last
+  float rowSquares[2][Tile::kRows];  // shares of up to two warps
+  float columnSquares[2][Tile::kColumns];
+  float rowFactors[Tile::kRows];        // 1 / nx (Angular), box(r) (MinusRow)
+  float columnFactors[Tile::kColumns];  // 1 / nw
+  AngularFilter<float> filters[Tile::kColumns];
+  Gather gather;
+  OutputTile<T> tile;
+  GemmArguments arguments;  // filled only for exactTile(), which is not inlined
+};
+
+// ---- norms
+
+/// 1 / sqrt(squares), where that and products of two such vectors are well inside of float32; else NaN, and
+/// the row or column is computed again by exactTile().
+__device__ __forceinline__ float inverseNorm(float squares) {
+  return squares >= 1e-30f && squares <= 1e36f ? 1.0f / sqrtf(squares) : __uint_as_float(0x7fffffffu);
+}
+
+__device__ __forceinline__ float clampedNorm(double squares) {
+  const double norm = sqrt(squares);
+  return norm > static_cast<double>(FLT_MAX) ? FLT_MAX : static_cast<float>(norm);
+}
+
+struct ExactSums {
+  double products, squares;
+};
+
+/// <patch, filter> and the patch's sum of squares in float64, the padding as zeros. `patch` points at the
+/// place of the first tap, (h, w), which may lie outside of the image.
+template <class T>
+__device__ __noinline__ ExactSums exactSums(const Gather& g, const T* patch, int h, int w, const T* filter) {
+  ExactSums sums{0, 0};
+  for (int down = 0; down < g.h.taps; ++down)
+    for (int across = 0; across < g.w.taps; ++across) {
+      const bool inside = static_cast<unsigned>(h + down * g.h.step) < static_cast<unsigned>(g.h.source) &&
+                          static_cast<unsigned>(w + across * g.w.step) < static_cast<unsigned>(g.w.source);
+      const T* const pixel = patch + (down * g.downTaps() + across * g.acrossTaps());
+      for (int c = 0; c < g.groupChannels; ++c, ++filter) {
+        const double x = inside ? static_cast<double>(toCompute(pixel[c])) : 0.0;
+        sums.products += x * static_cast<double>(toCompute(*filter));
+        sums.squares += x * x;
+      }
+    }
+  return sums;
+}
+
+template <class T>
+__device__ __noinline__ double exactSquares(const T* filter, int depth) {
+  double sum = 0;
+  for (int k = 0; k < depth; ++k) {
+    const double w = static_cast<double>(toCompute(filter[k]));
+    sum += w * w;
+  }
+  return sum;
+}
+
+/// The cosine of one patch and one filter; 0 where one of them is zero and so is epsilon.
+template <class T>
+__device__ __noinline__ float exactCosine(const Gather& g, const T* patch, int h, int w, const T* filter,
+                                          float epsilon) {
+  const ExactSums sums = exactSums(g, patch, h, w, filter);
+  const double norms = sqrt(sums.squares + static_cast<double>(epsilon)) *
+                       sqrt(exactSquares(filter, g.depth()) + static_cast<double>(epsilon));
+  return norms == 0 ? 0.0f : static_cast<float>(sums.products / norms);
+}
+
+/// Sum of r, whose source positions lie `stride` apart, over the taps of a row's patch.
+__device__ inline float boxSum(const Gather& g, const PatchRow& row, int firstImage, const float* r,
+                               int stride) {
+  const int64_t position =
+      static_cast<int64_t>(firstImage) * g.h.source * g.w.source + row.offset / g.channels;
+  float sum = 0;
+  for (int down = 0; down < g.h.taps; ++down) {
+    if (static_cast<unsigned>(row.h + down * g.h.step) >= static_cast<unsigned>(g.h.source)) continue;
+#pragma unroll 4
+    for (int across = 0; across < g.w.taps; ++across) {
+      const int64_t at = position + down * g.h.step * g.w.source + across * g.w.step;
+      if (static_cast<unsigned>(row.w + across * g.w.step) < static_cast<unsigned>(g.w.source))
+        sum += r[at * stride];
+    }
+  }
+  return sum;
+}
+
+// ---- results of quads of columns
+
+template <class T>
+struct alignas(4 * sizeof(T)) Quad {
+  T at[4];
+};
+
+template <class T>
+__device__ __forceinline__ void storeQuad(T* to, const float (&values)[4], int columns, bool whole) {
+  if (whole) {
+    Quad<T> quad;
+#pragma unroll
+    for (int e = 0; e < 4; ++e) quad.at[e] = toStorage<T>(values[e]);
+    *reinterpret_cast<Quad<T>*>(to) = quad;
+  } else {
+#pragma unroll
+    for (int e = 0; e < 4; ++e)
+      if (e < columns) to[e] = toStorage<T>(values[e]);
+  }
+}
+
+template <class T>
+__device__ __forceinline__ void loadQuad(float (&values)[4], const T* from, int columns, bool whole) {
+  if (whole) {
+    const Quad<T> quad = *reinterpret_cast<const Quad<T>*>(from);
+#pragma unroll
+    for (int e = 0; e < 4; ++e) values[e] = toCompute(quad.at[e]);
+  } else {
+#pragma unroll
+    for (int e = 0; e < 4; ++e) values[e] = e < columns ? toCompute(from[e]) : 0.0f;
+  }
+}
+
+/// values -= x * factor, where NaN and infinities in x count as zero.
+template <class T>
+__device__ __forceinline__ void subtractRow(float (&values)[4], const T* x, float factor, int columns,
+                                            bool whole) {
+  float row[4];
+  loadQuad(row, x, columns, whole);
+#pragma unroll
+  for (int e = 0; e < 4; ++e) values[e] -= (row[e] - row[e] == 0 ? row[e] : 0.0f) * factor;
+}
+
+/// Calls f with the operator as a constant.
+template <class F>
+__device__ __forceinline__ void withOperator(AngularOperator op, F&& f) {
+  switch (op) {
+    case AngularOperator::Cosine:
+      return f(std::integral_constant<AngularOperator, AngularOperator::Cosine>{});
+    case AngularOperator::Linear:
+      return f(std::integral_constant<AngularOperator, AngularOperator::Linear>{});
+    case AngularOperator::Sigmoid:
+      return f(std::integral_constant<AngularOperator, AngularOperator::Sigmoid>{});
+  }
+}
+
+__device__ __forceinline__ float filterK(const GemmArguments& g, int filter) {
+  return g.kTensor ? g.kTensor[filter * g.kStride] : g.k;
+}
+
+// ---- the tile
+
+/// Accumulators and sums of squares to shared memory.
+template <class Tile, bool Norms, class Shared>
+__device__ __forceinline__ void stageSums(const Accumulators<Tile>& sums, const SquareSums<Tile>& squares,
+                                          Shared& shared) {
+  const WarpPlace<Tile> warp;
+  float* const staging = reinterpret_cast<float*>(shared.memory);
+  const int row = warp.firstRow + warp.lane / 4, pair = warp.lane % 4;
+#pragma unroll
+  for (int i = 0; i < Tile::kRowTiles; ++i)
+#pragma unroll
+    for (int j = 0; j < Tile::kColumnTiles; ++j)
+#pragma unroll
+      for (int half = 0; half < 2; ++half) {
+        float* const to =
+            staging + (row + 16 * i + 8 * half) * Tile::kStagingStride + warp.firstColumn + 8 * j;
+        *reinterpret_cast<float2*>(to + 2 * pair) =
+            make_float2(sums.at[i][j][2 * half], sums.at[i][j][2 * half + 1]);
+      }
+  if constexpr (Norms) {
+    const auto overFour = [](float v) {
+      v += __shfl_xor_sync(0xffffffffu, v, 1);
+      return v + __shfl_xor_sync(0xffffffffu, v, 2);
+    };
+#pragma unroll
+    for (int i = 0; i < Tile::kRowTiles; ++i)
+#pragma unroll
+      for (int half = 0; half < 2; ++half) {
+        const float sum = overFour(squares.rows[i][half]);
+        if (pair == 0) shared.rowSquares[warp.across][row + 16 * i + 8 * half] = sum;
+      }
+#pragma unroll
+    for (int j = 0; j < SquareSums<Tile>::kColumnTiles; ++j) {
+      const float sum = overFour(squares.columns[j]);
+      const int column = warp.firstColumn + 8 * (SquareSums<Tile>::firstColumnTile(warp) + j) + warp.lane / 4;
+      if (pair == 0) shared.columnSquares[warp.down % 2][column] = sum;
+    }
+  }
+}
+
+/// Walks the tile quad by quad: `begin(column)` returns what is called for the rows of a quad of columns,
+/// with (row, pixel, values), and changes the values before they are stored. A thread has `Batch` rows under
+/// way at once, all of them before the first is stored: what hides the time of loads and of long chains of
+/// arithmetic.
+template <class Tile, int Batch, class S, class Shared, class Begin>
+__device__ __forceinline__ void writeTile(const GemmArguments& g, const Shared& shared, S* output,
+                                          const Begin& begin) {
+  constexpr int kQuads = Tile::kColumns / 4, kLanes = kQuads > 16 ? 32 : kQuads;
+  constexpr int kRowStep = Tile::kThreads / kLanes;
+  static_assert(kQuads <= 32 && Tile::kRows % (kRowStep * Batch) == 0);
+  const int thread = static_cast<int>(threadIdx.x), column = thread % kLanes * 4;
+  const int columns = shared.tile.columns - column;
+  if (column < Tile::kColumns && columns > 0) {
+    const auto finish = begin(column);
+    const float* const staging = reinterpret_cast<const float*>(shared.memory) + column;
+    const int64_t channels = static_cast<int64_t>(g.groups) * g.columns;
+    output += shared.tile.firstFilter + column;
+    for (int first = thread / kLanes; first < Tile::kRows; first += kRowStep * Batch) {
+      if (shared.pixels[first] < 0) break;
+      float values[Batch][4];
+#pragma unroll
+      for (int b = 0; b < Batch; ++b) {
+        const int row = first + b * kRowStep;
+        const float4 sums = *reinterpret_cast<const float4*>(staging + row * Tile::kStagingStride);
+        values[b][0] = sums.x;
+        values[b][1] = sums.y;
+        values[b][2] = sums.z;
+        values[b][3] = sums.w;
+        finish(row, shared.pixels[row], values[b]);
+      }
+#pragma unroll
+      for (int b = 0; b < Batch; ++b)
+        if (const int32_t pixel = shared.pixels[first + b * kRowStep]; pixel >= 0)
+          storeQuad(output + pixel * channels, values[b], columns, g.quads);
+    }
+  }
+}
+
+/// Norms of the tile's rows and columns: reported, and their inverses kept for the angles. Split sums are
+/// only handed on. Whether a norm was outside of what float32 can do.
+template <class Tile, class Shared>
+__device__ __forceinline__ bool finishNorms(const GemmArguments& g, Shared& shared) {
+  const auto& tile = shared.tile;
+  const int thread = static_cast<int>(threadIdx.x), group = static_cast<int>(blockIdx.y);
+  const int64_t split = blockIdx.z;
+  bool exact = false;
+  for (int row = thread; row < Tile::kRows; row += Tile::kThreads) {
+    const int32_t pixel = shared.pixels[row];
+    float squares = shared.rowSquares[0][row];
+    if constexpr (Tile::kWarpsAcross > 1) squares += shared.rowSquares[1][row];
+    if (pixel < 0) continue;
+    const int64_t at = static_cast<int64_t>(pixel) * g.groups + group;
+    if (g.splits > 1) {
+      if (tile.reportsRows) g.partialRows[split * g.pixels * g.groups + at] = squares;
+      continue;
+    }
+    squares += g.epsilon;
+    const float inverse = inverseNorm(squares);
+    shared.rowFactors[row] = inverse;
+    exact |= isnan(inverse);
+    if (tile.reportsRows) g.nx[at] = sqrtf(squares);
+  }
+  for (int column = thread; column < Tile::kColumns; column += Tile::kThreads) {
+    float squares = shared.columnSquares[0][column];
+    if constexpr (Tile::kWarpsDown > 1) squares += shared.columnSquares[1][column];
+    if (column >= tile.columns) continue;
+    const int filter = tile.firstFilter + column;
+    if (g.splits > 1) {
+      if (tile.reportsColumns) g.partialColumns[split * g.groups * g.columns + filter] = squares;
+      continue;
+    }
+    squares += g.epsilon;
+    const float inverse = inverseNorm(squares);
+    shared.columnFactors[column] = inverse;
+    shared.filters[column] = angularFilter<float>(g.op, filterK(g, filter));
+    exact |= isnan(inverse);
+    if (tile.reportsColumns) g.nw[filter] = sqrtf(squares);
+  }
+  return exact;
+}
+
+/// Computes again, in float64, the rows and columns whose factors are NaN. One thread an element: slow, and
+/// rare.
+template <class Tile, class Shared>
+__device__ __noinline__ void exactTile(const Shared& shared) {
+  using T = typename Shared::Storage;
+  const GemmArguments& g = shared.arguments;
+  const auto& tile = shared.tile;
+  const int thread = static_cast<int>(threadIdx.x);
+  const auto filterAt = [&](int column) { return tile.filters + static_cast<int64_t>(column) * tile.depth; };
+  const double epsilon = static_cast<double>(g.epsilon);
+  for (int row = thread; row < Tile::kRows && tile.reportsRows; row += Tile::kThreads) {
+    if (shared.pixels[row] < 0 || !isnan(shared.rowFactors[row])) continue;
+    const PatchRow& patch = shared.rows[row];
+    const ExactSums sums =
+        exactSums(shared.gather, tile.origin + patch.offset, patch.h, patch.w, tile.filters);
+    g.nx[static_cast<int64_t>(shared.pixels[row]) * g.groups + blockIdx.y] =
+        clampedNorm(sums.squares + epsilon);
+  }
+  for (int column = thread; column < Tile::kColumns && tile.reportsColumns; column += Tile::kThreads)
+    if (column < tile.columns && isnan(shared.columnFactors[column]))
+      g.nw[tile.firstFilter + column] = clampedNorm(exactSquares(filterAt(column), tile.depth) + epsilon);
+  for (int i = thread; i < Tile::kRows * Tile::kColumns; i += Tile::kThreads) {
+    const int row = i / Tile::kColumns, column = i % Tile::kColumns;
+    if (shared.pixels[row] < 0 || column >= tile.columns) continue;
+    if (!isnan(shared.rowFactors[row]) && !isnan(shared.columnFactors[column])) continue;
+    const PatchRow& patch = shared.rows[row];
+    const float cosine =
+        exactCosine(shared.gather, tile.origin + patch.offset, patch.h, patch.w, filterAt(column), g.epsilon);
+    const int64_t at =
+        static_cast<int64_t>(shared.pixels[row]) * g.groups * g.columns + tile.firstFilter + column;
+    static_cast<T*>(g.output)[at] =
+        toStorage<T>(angularValue<sizeof(T) == 2>(g.op, shared.filters[column], cosine));
+  }
+}
+
+/// y = g(c).
+template <class Tile, class Shared>
+__device__ __forceinline__ void writeAngles(const GemmArguments& g, const Shared& shared) {
+  using T = typename Shared::Storage;
+  withOperator(g.op, [&](auto op) {
+    writeTile<Tile, 4>(g, shared, static_cast<T*>(g.output), [&](int column) {
+      struct Columns {
+        float factors[4];
+        AngularFilter<float> filters[4];
+      } constants;
+#pragma unroll
+      for (int e = 0; e < 4; ++e) {
+        constants.factors[e] = shared.columnFactors[column + e];
+        constants.filters[e] = shared.filters[column + e];
+      }
+      return [&shared, constants](int row, int32_t, float(&values)[4]) {
+        const float rowFactor = shared.rowFactors[row];
+#pragma unroll
+        for (int e = 0; e < 4; ++e)
+          values[e] = angularValue<sizeof(T) == 2>(decltype(op)::value, constants.filters[e],
+                                                   values[e] * (rowFactor * constants.factors[e]));
+      };
+    });
+  });
+}
+
+/// y = sum + bias, or sum - x box(r).
+template <class Tile, class Shared>
+__device__ __forceinline__ void writeSums(const GemmArguments& g, const Shared& shared) {
+  using T = typename Shared::Storage;
+  const int64_t channels = static_cast<int64_t>(g.groups) * g.columns;
+  if (g.result == GemmResult::MinusRow) {
+    writeTile<Tile, 8>(g, shared, static_cast<T*>(g.output), [&](int column) {
+      const T* const x = static_cast<const T*>(g.x) + shared.tile.firstFilter + column;
+      const int columns = shared.tile.columns - column;
+      return [&g, &shared, x, channels, columns](int row, int32_t pixel, float(&values)[4]) {
+        subtractRow(values, x + max(pixel, 0) * channels, shared.rowFactors[row], columns, g.quads);
+      };
+    });
+  } else {
+    writeTile<Tile, 8>(g, shared, static_cast<T*>(g.output), [&](int column) {
+      struct Bias {
+        float at[4];
+      } bias;
+#pragma unroll
+      for (int e = 0; e < 4; ++e)
+        bias.at[e] =
+            g.bias && column + e < shared.tile.columns ? g.bias[shared.tile.firstFilter + column + e] : 0.0f;
+      return [bias](int, int32_t, float(&values)[4]) {
+#pragma unroll
+        for (int e = 0; e < 4; ++e) values[e] += bias.at[e];
+      };
+    });
+  }
+}
+
+/// The sums of one split, as they are.
+template <class Tile, class Shared>
+__device__ __forceinline__ void writePartialSums(const GemmArguments& g, const Shared& shared) {
+  writeTile<Tile, 8>(g, shared, g.partialSums + static_cast<int64_t>(blockIdx.z) * g.outputSize,
+                     [](int) { return [](int, int32_t, float(&)[4]) {}; });
+}
+
+}  // namespace spherenet::cuda

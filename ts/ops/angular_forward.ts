@@ -1,0 +1,159 @@
+// What sphereConv2d and sphereConv2dNorm share: the forward pass and what it keeps, and the gradient products.
+import { parameterDType } from '../core/dtype';
+import { checkNumber, checkOneOf, describe, fail } from '../core/errors';
+import { run } from '../core/run';
+import { allocate, allocateLike, Tensor } from '../core/tensor';
+import { checkResult, checkTensor } from './check';
+import { convGeometry } from './geometry';
+import type { ConvOptions, ConvParams } from './geometry';
+
+/** How a SphereConv turns the angle θ between kernel and patch into its output; see {@link sphereConv2d}. */
+export type AngularOperator = 'cosine' | 'linear' | 'sigmoid';
+
+export const ANGULAR_OPERATORS: readonly AngularOperator[] = ['cosine', 'linear', 'sigmoid'];
+
+export interface AngularOptions {
+  /** Default 'cosine'. */
+  operator?: AngularOperator | undefined;
+  /**
+   * Curvature of 'sigmoid', above 0: a number, or a tensor [O] or [1] that gets a gradient, float32 beside 16 bits.
+   * Default 0.3.
+   */
+  k?: number | Tensor | undefined;
+  /** Added to sums of squares under the root. Default 1e-4, as the authors' code has it. */
+  epsilon?: number | undefined;
+}
+
+/** AngularOperator::Cosine of native/ops.h. */
+const COSINE = 0;
+
+/** AngularParams of native/ops.h. */
+export interface AngularParams {
+  operator: number;
+  k: number;
+  epsilon: number;
+}
+
+/** The native parameters, and the tensor of curvatures where there is one. */
+export function angularParams(
+  op: string,
+  options: AngularOptions,
+): { params: AngularParams; k: Tensor | null } {
+  const { operator = 'cosine', k = 0.3, epsilon = 1e-4 } = options;
+  checkOneOf(op, 'operator', operator, ANGULAR_OPERATORS);
+  checkNumber(op, 'epsilon', epsilon, 'a number above 0', (value) => value > 0);
+  if (!(k instanceof Tensor)) checkNumber(op, 'k', k, 'a number above 0 or a tensor', (value) => value > 0);
+  if (k instanceof Tensor && operator !== 'sigmoid') {
+    fail(op, 'k', `left out, because operator '${operator}' has no curvature`, describe(k));
+  }
+  const params = { operator: ANGULAR_OPERATORS.indexOf(operator), k: k instanceof Tensor ? 0 : k, epsilon };
+  return { params, k: k instanceof Tensor ? k : null };
+}
+
+/** What a SphereConv computes, without any tensor. */
+export interface AngularRecipe {
+  readonly params: ConvParams;
+  readonly angular: AngularParams;
+  readonly keepsCosines: boolean;
+  readonly learnsK: boolean;
+}
+
+/** The tensors of its forward pass, as the gradient needs them. */
+export interface AngularForward {
+  readonly input: Tensor;
+  readonly weight: Tensor;
+  /** Learnable curvatures, or null. */
+  readonly k: Tensor | null;
+  readonly y: Tensor;
+  /** Norms of the patches [N,OH,OW,groups] and of the filters [O]. */
+  readonly nx: Tensor;
+  readonly nw: Tensor;
+  /** Cosines, in float64 only. */
+  readonly c: Tensor | null;
+}
+
+/** y = g(θ) of checked tensors, on behalf of `op`. */
+export function angularForward(
+  op: string,
+  input: Tensor,
+  weight: Tensor,
+  options: AngularOptions & ConvOptions,
+): { recipe: AngularRecipe; forward: AngularForward } {
+  const { params: angular, k } = angularParams(op, options);
+  const { params, output } = convGeometry(op, input.shape, weight.shape, options);
+  const [n, oh, ow, filters] = output as [number, number, number, number];
+  if (k) {
+    checkTensor(op, 'k', k, { axes: 'O', like: input, as: 'parameter' });
+    if (k.size !== 1 && k.size !== filters) fail(op, 'k', `of shape [${filters}] or [1]`, k.describe());
+  }
+  checkResult(op, output);
+  const y = allocateLike(input, output);
+  const norms = parameterDType(input.dtype);
+  const nx = allocate([n, oh, ow, params.groups], norms, input.device);
+  const nw = allocate([filters], norms, input.device);
+  // float32 recovers c from y in the backward pass, so that nothing but the map of patch norms is kept besides x, w
+  // and y. float64, made for gradient checks, keeps c: where g saturates, y tells too little.
+  const c = input.dtype === 'float64' && angular.operator !== COSINE ? allocateLike(y) : null;
+  run('sphereConv2d', params, angular, input, weight, k, y, nx, nw, c);
+  const recipe = { params, angular, keepsCosines: c !== null, learnsK: k !== null };
+  return { recipe, forward: { input, weight, k, y, nx, nw, c } };
+}
+
+/** The tensors of a forward pass as a list, for the tape to keep. */
+export function keptBy({ input, weight, y, nx, nw, c, k }: AngularForward): Tensor[] {
+  return [input, weight, y, nx, nw, ...(c ? [c] : []), ...(k ? [k] : [])];
+}
+
+/** The forward pass from the tensors that the tape kept; what follows them in the list is `rest`. */
+export function restored(
+  recipe: AngularRecipe,
+  saved: readonly Tensor[],
+): { forward: AngularForward; rest: readonly Tensor[] } {
+  const rest = [...saved];
+  const next = (): Tensor => rest.shift() as Tensor;
+  const [input, weight, y, nx, nw] = [next(), next(), next(), next(), next()];
+  const c = recipe.keepsCosines ? next() : null;
+  const k = recipe.learnsK ? next() : null;
+  return { forward: { input, weight, k, y, nx, nw, c }, rest };
+}
+
+/** What the angular pass of the gradient leaves for its products; see native/ops.h. */
+export interface AngularGradient {
+  readonly h: Tensor;
+  readonly r: Tensor;
+  readonly q: Tensor;
+  readonly dk: Tensor | null;
+}
+
+/** Its tensors, yet to be written. */
+export function allocateAngularGradient(forward: AngularForward, needsK: boolean): AngularGradient {
+  const { y, nx, nw, k } = forward;
+  return {
+    h: allocateLike(y),
+    r: allocateLike(nx),
+    q: allocateLike(nw),
+    dk: k && needsK ? allocateLike(k) : null,
+  };
+}
+
+/** dx and dw, each where it is asked for. */
+export function angularProducts(
+  { params }: AngularRecipe,
+  { input, weight, nw }: AngularForward,
+  { h, r, q }: AngularGradient,
+  [needsX, needsW]: readonly boolean[],
+): [Tensor | null, Tensor | null] {
+  const dx = needsX ? allocateLike(input) : null;
+  const dw = needsW ? allocateLike(weight) : null;
+  if (dx) run('sphereConv2dDataGradient', params, h, weight, input, r, dx);
+  if (dw) run('sphereConv2dWeightGradient', params, input, h, weight, q, nw, dw);
+  return [dx, dw];
+}
+
+/**
+ * Whether a SphereConv has to be computed in float64: a patch of one number is parallel to its kernel but for ε, and
+ * the gradient is what is left of a difference of nearly equal numbers, which float32 would lose.
+ */
+export function needsFloat64(input: Tensor, weight: Tensor): boolean {
+  return input.dtype !== 'float64' && weight.size === weight.shape[0];
+}

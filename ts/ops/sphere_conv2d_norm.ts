@@ -1,0 +1,103 @@
+import { run } from '../core/run';
+import { record } from '../core/tape';
+import { allocateLike } from '../core/tensor';
+import type { Tensor } from '../core/tensor';
+import {
+  allocateAngularGradient,
+  angularForward,
+  angularProducts,
+  keptBy,
+  needsFloat64,
+  restored,
+} from './angular_forward';
+import type { AngularOptions } from './angular_forward';
+import { batchNorm, checkNorm, moveRunningStatistics } from './batch_norm';
+import type { BatchNormOptions, NormTensors } from './batch_norm';
+import { checkTensor } from './check';
+import type { ConvOptions } from './geometry';
+import { reshape } from './reshape';
+import { sphereConv2d } from './sphere_conv2d';
+
+/** Options of the SphereConv and of the normalisation behind it; `norm.relu` adds a ReLU. */
+export interface SphereConvNormOptions extends AngularOptions {
+  norm?: Omit<BatchNormOptions, 'training'> | undefined;
+}
+
+/**
+ * SphereConv, batch normalisation by the batch and, where asked for, ReLU, as one op: what training a hyperspherical
+ * network consists of. The same as `batchNorm(sphereConv2d(input, weight), ...)`, but the gradient of the SphereConv's
+ * output is never written to memory: the backward pass of the normalisation goes on to the angles at once.
+ *
+ * @param input [N,H,W,C]
+ * @param weight [O,KH,KW,C/groups], see {@link sphereConv2d}
+ * @param tensors of the normalisation, each [O], see {@link batchNorm}; the running statistics move
+ * @returns [N,OH,OW,O]
+ */
+export function sphereConv2dNorm(
+  input: Tensor,
+  weight: Tensor,
+  tensors: NormTensors,
+  options: SphereConvNormOptions & ConvOptions = {},
+): Tensor {
+  checkTensor('sphereConv2dNorm', 'input', input, { axes: 'NHWC' });
+  checkTensor('sphereConv2dNorm', 'weight', weight, { axes: 'OHWI', like: input, as: 'filter' });
+  return normedAngularConvolution('sphereConv2dNorm', input, weight, tensors, options);
+}
+
+/**
+ * The same for a fully connected SphereConv, see {@link sphereLinear}.
+ *
+ * @param input [N,D]
+ * @param weight [O,D]
+ * @returns [N,O]
+ */
+export function sphereLinearNorm(
+  input: Tensor,
+  weight: Tensor,
+  tensors: NormTensors,
+  options: SphereConvNormOptions = {},
+): Tensor {
+  checkTensor('sphereLinearNorm', 'input', input, { axes: 'ND' });
+  const [n, d] = input.shape as [number, number];
+  checkTensor('sphereLinearNorm', 'weight', weight, { axes: 'OD', like: input, as: 'filter' });
+  const o = weight.shape[0] as number;
+  checkTensor('sphereLinearNorm', 'weight', weight, { shape: [o, d] });
+  const { operator, k, epsilon, norm } = options;
+  const [rows, filters] = [reshape(input, [n, 1, 1, d]), reshape(weight, [o, 1, 1, d])];
+  const angular = { operator, k, epsilon, norm };
+  return reshape(normedAngularConvolution('sphereLinearNorm', rows, filters, tensors, angular), [n, o]);
+}
+
+function normedAngularConvolution(
+  op: string,
+  input: Tensor,
+  weight: Tensor,
+  tensors: NormTensors,
+  { norm = {}, ...options }: SphereConvNormOptions & ConvOptions,
+): Tensor {
+  const { momentum, epsilon, relu } = checkNorm(op, input, weight.shape[0] as number, tensors, norm);
+  const { gamma, beta, runningMean, runningVariance } = tensors;
+  if (needsFloat64(input, weight)) {
+    const angles = sphereConv2d(input, weight, options);
+    return batchNorm(angles, gamma, beta, runningMean, runningVariance, { momentum, epsilon, relu });
+  }
+  const { recipe, forward } = angularForward(op, input, weight, options);
+  const { y, k } = forward;
+  const [z, mean, invStd] = [allocateLike(y), allocateLike(gamma), allocateLike(gamma)];
+  const forwardOp = relu ? 'batchNormRelu' : 'batchNorm';
+  run(forwardOp, momentum, epsilon, y, gamma, beta, runningMean, runningVariance, z, mean, invStd);
+  moveRunningStatistics(tensors);
+
+  const inputs = [input, weight, gamma, beta, ...(k ? [k] : [])];
+  const kept = [...keptBy(forward), gamma, beta, mean, invStd];
+  return record(op, z, inputs, kept, (dz, saved, needs) => {
+    const { forward: f, rest } = restored(recipe, saved);
+    const [g, b, m, s] = rest as [Tensor, Tensor, Tensor, Tensor];
+    const gradient = allocateAngularGradient(f, needs[4] === true);
+    const { h, r, q, dk } = gradient;
+    const [dgamma, dbeta] = [allocateLike(g), allocateLike(b)];
+    const { angular } = recipe;
+    run('sphereConv2dNormBackward', angular, relu, f.y, f.c, f.k, f.nx, f.nw, g, b, m, s, dz, h, r, q, dk, dgamma, dbeta); // prettier-ignore
+    return [...angularProducts(recipe, f, gradient, needs), dgamma, dbeta, dk];
+  });
+}
