@@ -84,11 +84,11 @@ async function run(code: string): Promise<unknown[]> {
   return printed;
 }
 
-it('has two examples', () => {
-  expect(blocks).toHaveLength(2);
+it('has three examples', () => {
+  expect(blocks).toHaveLength(3);
 });
 
-it.each([0, 1])('compiles example %i', (i) => {
+it.each([0, 1, 2])('compiles example %i', (i) => {
   expect(complaints(blocks[i] as string)).toEqual([]);
 });
 
@@ -103,4 +103,10 @@ it('steps the second', async () => {
   const code = `${blocks[1] as string}\nloss.dispose();`;
   const [loss] = (await run(code)) as [number];
   expect(loss).toBeGreaterThan(0);
+});
+
+it('finds a device in the third', async () => {
+  const before = library.device.current();
+  expect(await run(blocks[2] as string)).toEqual(['cpu']);
+  library.device.use(before);
 });

@@ -1,5 +1,5 @@
 import { inScope } from '../support/in_scope';
-import { keep, memory, ops, scope, tensor, zeros } from '../support/library';
+import { device, keep, memory, ops, scope, tensor, zeros } from '../support/library';
 import type { Tensor } from '../support/library';
 
 const count = (): number => memory().tensors;
@@ -169,7 +169,7 @@ describe('using and dispose', () => {
   it('every use after dispose names the tensor', async () => {
     const t = tensor([[1, 2]]);
     t.dispose();
-    const message = 'a float32 tensor [1, 2] on cpu was used after it was disposed';
+    const message = `a float32 tensor [1, 2] on ${device.current()} was used after it was disposed`;
     const other = zeros([1, 2]);
     const uses: (() => unknown)[] = [
       () => t.dataSync(),

@@ -1,5 +1,5 @@
 import { inScope } from '../support/in_scope';
-import { full, ones, ops, scope, tensor, zeros } from '../support/library';
+import { device, full, ones, ops, scope, tensor, zeros } from '../support/library';
 import type { DType } from '../support/library';
 
 describe('tensor', () => {
@@ -26,7 +26,12 @@ describe('tensor', () => {
       ] as const;
       for (const [t, shape, dtype, values] of cases) {
         expect(t.shape).toEqual(shape);
-        expect([t.dtype, t.device, t.rank, t.size]).toEqual([dtype, 'cpu', shape.length, values.length]);
+        expect([t.dtype, t.device, t.rank, t.size]).toEqual([
+          dtype,
+          device.current(),
+          shape.length,
+          values.length,
+        ]);
         expect(Array.from(t.dataSync())).toEqual(values);
       }
     }),
@@ -69,13 +74,16 @@ describe('tensor', () => {
 });
 
 describe('zeros, ones and full', () => {
-  it.each(['float32', 'float64', 'int32', 'uint8'] as const)('fill %s', (dtype: DType) => {
-    scope(() => {
-      expect(Array.from(zeros([2, 2], { dtype }).dataSync())).toEqual([0, 0, 0, 0]);
-      expect(Array.from(ones([3], { dtype }).dataSync())).toEqual([1, 1, 1]);
-      expect(Array.from(full([2], 7, { dtype }).dataSync())).toEqual([7, 7]);
-    });
-  });
+  it.each(['float32', 'float64', 'int32', 'uint8', 'bfloat16', 'float16'] as const)(
+    'fill %s',
+    (dtype: DType) => {
+      scope(() => {
+        expect(Array.from(zeros([2, 2], { dtype }).dataSync())).toEqual([0, 0, 0, 0]);
+        expect(Array.from(ones([3], { dtype }).dataSync())).toEqual([1, 1, 1]);
+        expect(Array.from(full([2], 7, { dtype }).dataSync())).toEqual([7, 7]);
+      });
+    },
+  );
 
   it('clear memory that was used before', () => {
     scope(() => {

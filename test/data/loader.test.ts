@@ -140,12 +140,58 @@ describe('loader', () => {
     expect(sums).toEqual([2, 10]);
   });
 
+  it('augments: moves and mirrors images anew each time through, by the seed', () => {
+    const side = 6;
+    const pixels = Uint8Array.from({ length: 20 * side * side }, (_, i) => 1 + (i % (side * side)));
+    const source = dataset({
+      images: pixels,
+      labels: Int32Array.from({ length: 20 }, (_, i) => i % 3),
+      shape: [side, side, 1],
+      classes: CLASSES,
+    });
+    const options = { batchSize: 8, seed: 9, augment: { padding: 1 }, ...unscaled };
+    const collect = (of: Iterable<{ images: Tensor }>): string[] => {
+      const found: string[] = [];
+      for (const { images } of of) {
+        const values = images.dataSync();
+        for (let at = 0; at < values.length; at += side * side) {
+          found.push(values.subarray(at, at + side * side).join());
+        }
+      }
+      return found;
+    };
+    const batches = loader(source, options);
+    const [first, second] = [collect(batches), collect(batches)];
+    expect(first).not.toEqual(second);
+    expect(collect(loader(source, options))).toEqual(first);
+    // 9 places, mirrored or not: 40 images show more than a few of them, all alike but for that.
+    const kinds = new Set([...first, ...second]);
+    expect(kinds.size).toBeGreaterThan(10);
+    expect(kinds.size).toBeLessThanOrEqual(18);
+    const still = { ...options, augment: { padding: 0, flip: false } };
+    expect(new Set(collect(loader(source, still)))).toEqual(new Set([pixels.slice(0, side * side).join()]));
+  });
+
+  it('augments without a change of the order', () => {
+    const options = { batchSize: 5, shuffle: true, seed: 2 };
+    const indices = (augment?: LoaderOptions['augment']): number[][] => {
+      const found: number[][] = [];
+      for (const batch of loader(numbered(12), { ...options, augment })) found.push([...batch.indices]);
+      return found;
+    };
+    expect(indices({ padding: 1 })).toEqual(indices());
+  });
+
   it.each([
     [{ batchSize: 0 }, 'loader: batchSize must be a whole number of at least 1, got 0'],
     [{ batchSize: 2.5 }, 'loader: batchSize must be a whole number of at least 1, got 2.5'],
     [{ batchSize: 9, dropLast: true }, 'loader: batchSize must be at most 4'],
     [{ batchSize: 1, seed: -1 }, 'loader: seed must be'],
     [{ batchSize: 1, normalize: { scale: NaN, shift: 0 } }, 'loader: normalize.scale must be a finite number'],
+    [{ batchSize: 1, dtype: 'uint8' as never }, 'loader: dtype must be bfloat16, float16, float32 or float64'],
+    [{ batchSize: 1, augment: true as never }, 'loader: augment must be an object such as'],
+    [{ batchSize: 1, augment: { padding: -1 } }, 'loader: augment.padding must be a whole number of at least 0'],
+    [{ batchSize: 1, augment: { flip: 1 as never } }, 'loader: augment.flip must be true or false'],
   ])('refuses %j', (options, message) => {
     expect(() => loader(numbered(4), options)).toThrow(message);
   });

@@ -1,5 +1,7 @@
+import { parameter } from '../../ts/nn';
 import { sgdStep } from '../../ts/ops/optimizers';
-import { describeBadCalls, f32, f64, labels, wrong } from '../support/bad_calls';
+import { SGD } from '../../ts/optim';
+import { bf16, describeBadCalls, f16, f32, f64, labels, wrong } from '../support/bad_calls';
 import {
   device,
   full,
@@ -26,10 +28,10 @@ describeBadCalls({
     [() => zeros([2 ** 31], { dtype: 'uint8' }), 'zeros: shape', 'fewer than 2^31 elements'],
     [() => full([1], wrong('x')), 'full: value', 'a number', "the string 'x'"],
     [
-      () => zeros([1], { dtype: wrong('float16') }),
+      () => zeros([1], { dtype: wrong('float8') }),
       'zeros: dtype',
       "'float32', 'float64'",
-      "the string 'float16'",
+      "the string 'float8'",
     ],
     [() => zeros([1], { device: wrong('gpu') }), 'zeros: device', "'cpu', 'cuda'", "the string 'gpu'"],
     [() => tensor([[1, 2], [3]]), 'tensor: values', '[2, 2]'],
@@ -48,6 +50,57 @@ describeBadCalls({
     [() => new Generator(-1), 'Generator: seed', 'from 0 to', '-1'],
     [() => new Generator(0.5), 'Generator: seed', 'a whole number', '0.5'],
   ],
+  '16-bit dtypes': [
+    [() => ops.add(bf16(2), f16(2)), 'add: b', 'bfloat16', 'a float16 tensor'],
+    [() => ops.mul(bf16(2), f32(2)), 'mul: b', 'bfloat16, as the other arguments are', 'float32'],
+    [() => ops.mul(f32(2), bf16(2)), 'mul: b', 'float32, as the other arguments are', 'bfloat16'],
+    [
+      () => ops.conv2d(bf16(1, 3, 3, 1), f16(2, 1, 1, 1)),
+      'conv2d: weight',
+      'float32 or bfloat16, as filters are beside bfloat16',
+      'float16',
+    ],
+    [() => ops.conv2d(f32(1, 3, 3, 1), bf16(2, 1, 1, 1)), 'conv2d: weight', 'float32', 'bfloat16'],
+    [
+      () => ops.conv2d(bf16(1, 3, 3, 1), f32(2, 1, 1, 1), bf16(2)),
+      'conv2d: bias',
+      'float32, as parameters are beside bfloat16',
+      'bfloat16',
+    ],
+    [() => ops.linear(f16(2, 3), f64(4, 3)), 'linear: weight', 'float32 or float16', 'float64'],
+    [() => ops.sphereConv2d(f16(1, 3, 3, 2), f64(2, 1, 1, 2)), 'sphereConv2d: weight', 'float16', 'float64'],
+    [
+      () => ops.sphereLinear(f16(2, 3), f32(4, 3), { operator: 'sigmoid', k: f16(4) }),
+      'sphereLinear: k',
+      'float32, as parameters are beside float16',
+      'float16',
+    ],
+    [
+      () => ops.batchNorm(bf16(2, 3), bf16(3), f32(3), f32(3), f32(3)),
+      'batchNorm: gamma',
+      'float32, as parameters are beside bfloat16',
+      'bfloat16',
+    ],
+    [() => losses.gaSoftmax(f16(1, 4), bf16(3, 4), labels(0)), 'gaSoftmax: weight', 'float16', 'bfloat16'],
+    [() => ops.concat([f16(2), bf16(2)], 0), 'concat: tensors[1]', 'float16', 'bfloat16'],
+    [() => f16(2).assign(f32(2)), 'Tensor.assign: source', 'float16', 'float32'],
+    [() => f16(2).dataSync('float32'), 'Tensor.dataSync: dtype', "'float16'", "the string 'float32'"],
+    [
+      () => random.normal([2], { dtype: 'bfloat16' }),
+      'random.normal: dtype',
+      "'float32' or 'float64'",
+      'bfloat16',
+    ],
+    [
+      () => random.uniform([2], { dtype: 'float16' }),
+      'random.uniform: dtype',
+      "'float32' or 'float64'",
+      'float16',
+    ],
+    [() => parameter(bf16(2)), 'parameter: tensor', 'a float32 or float64 tensor', 'bfloat16'],
+    [() => new SGD([bf16(2)], { lr: 1 }), 'SGD: params', 'float32 or float64 tensors only', 'bfloat16'],
+    [() => tensor(wrong(new Uint16Array(2)), { dtype: 'float16' }), 'tensor: values', 'Uint16Array'],
+  ],
   'arithmetic and elementwise ops': [
     [() => ops.add(f32(2, 3), f32(2, 4)), 'add: b', 'broadcasts with [2, 3]', '[2, 4]'],
     [() => ops.mul(f32(2), f64(2)), 'mul: b', 'float32', 'float64'],
@@ -63,6 +116,38 @@ describeBadCalls({
     [() => ops.square(wrong({})), 'square: x', 'a tensor', 'an object'],
     [() => ops.cast(f32(1), wrong('half')), 'cast: dtype', "'uint8'", "the string 'half'"],
     [() => ops.cast(wrong(null), 'float32'), 'cast: x', 'a tensor', 'null'],
+    [
+      () => ops.randomCropFlip(f32(2, 4, 4), [2, 2]),
+      'randomCropFlip: images',
+      '[N, H, W, C]',
+      'float32 tensor [2, 4, 4]',
+    ],
+    [() => ops.randomCropFlip(f32(1, 4, 4, 1), wrong(4)), 'randomCropFlip: size', '[height, width]', '4'],
+    [
+      () => ops.randomCropFlip(f32(1, 4, 4, 1), [9, 4], { padding: 2 }),
+      'randomCropFlip: size[0]',
+      'from 1 to 8',
+      '9',
+    ],
+    [() => ops.randomCropFlip(f32(1, 4, 4, 1), [4, 0]), 'randomCropFlip: size[1]', 'from 1 to 4', '0'],
+    [
+      () => ops.randomCropFlip(f32(1, 4, 4, 1), [4, 4], { padding: -1 }),
+      'randomCropFlip: padding',
+      'at least 0',
+      '-1',
+    ],
+    [
+      () => ops.randomCropFlip(f32(1, 4, 4, 1), [4, 4], { flip: wrong(1) }),
+      'randomCropFlip: flip',
+      'true or false',
+      '1',
+    ],
+    [
+      () => ops.randomCropFlip(f32(1, 4, 4, 1), [4, 4], { seed: 0.5 }),
+      'randomCropFlip: seed',
+      'a whole number',
+      '0.5',
+    ],
     [() => ops.dropout(f32(1), 1), 'dropout: p', '[0, 1)', '1'],
     [() => ops.dropout(f32(1), -0.5), 'dropout: p', '[0, 1)', '-0.5'],
     [() => ops.dropout(f32(1), 0.5, { seed: -1 }), 'dropout: seed', 'from 0', '-1'],

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdio>
+#include <cstdlib>
 #include <functional>
 #include <limits>
 #include <random>
@@ -20,6 +21,7 @@ namespace spherenet::test {
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr DType kFloats[] = {DType::Float32, DType::Float64};
+constexpr DType kHalves[] = {DType::Bfloat16, DType::Float16};
 
 inline std::mt19937_64& generator() {
   static std::mt19937_64 instance(20240607);
@@ -64,6 +66,41 @@ inline int64_t broadcastIndex(const Dims& shape, const Dims& position) {
   return index;
 }
 
+/// A 16-bit floating-point format: sign, exponent and `fractionBits` of fraction.
+struct HalfFormat {
+  int fractionBits, leastExponent;
+
+  /// The bits of `value`, rounded to nearest, ties to even, beyond the range to infinity.
+  uint16_t encode(double value) const {
+    const int sign = std::signbit(value) ? 0x8000 : 0;
+    const int infinity = 0x7FFF >> fractionBits << fractionBits;
+    if (std::isnan(value)) return static_cast<uint16_t>(0x7FFF);
+    if (value == 0 || std::isinf(value)) return static_cast<uint16_t>(sign | (value == 0 ? 0 : infinity));
+    const double magnitude = std::abs(value);
+    const int exponent = std::max(std::ilogb(magnitude), leastExponent);
+    // The leading bit of a normal number adds 1 to the exponent's field, which counts from leastExponent.
+    const double field = (exponent - leastExponent) * std::ldexp(1.0, fractionBits) +
+                         std::nearbyint(std::ldexp(magnitude, fractionBits - exponent));
+    return static_cast<uint16_t>(sign | static_cast<int>(std::min<double>(field, infinity)));
+  }
+
+  double decode(uint16_t bits) const {
+    const int field = bits & 0x7FFF, infinity = 0x7FFF >> fractionBits << fractionBits;
+    const int exponent = field >> fractionBits, fraction = field - (exponent << fractionBits);
+    const int leading = exponent > 0 ? 1 << fractionBits : 0;
+    const double magnitude =
+        field > infinity ? kNan
+        : field == infinity
+            ? kInfinity
+            : std::ldexp(leading + fraction, std::max(exponent, 1) - 1 + leastExponent - fractionBits);
+    return (bits & 0x8000) != 0 ? -magnitude : magnitude;
+  }
+};
+
+inline HalfFormat halfFormat(DType dtype) {
+  return dtype == DType::Bfloat16 ? HalfFormat{7, -126} : HalfFormat{10, -14};
+}
+
 /// A tensor with memory of exactly its size, so that a sanitiser sees each step outside of it.
 class Array {
  public:
@@ -91,6 +128,9 @@ class Array {
   double operator[](int64_t i) const {
     const Tensor t = tensor();
     switch (dtype_) {
+      case DType::Bfloat16:
+      case DType::Float16:
+        return halfFormat(dtype_).decode(static_cast<const uint16_t*>(t.data)[i]);
       case DType::Float32:
         return static_cast<double>(t.as<float>()[i]);
       case DType::Float64:
@@ -104,6 +144,10 @@ class Array {
   void set(int64_t i, double value) {
     const Tensor t = tensor();
     switch (dtype_) {
+      case DType::Bfloat16:
+      case DType::Float16:
+        static_cast<uint16_t*>(t.data)[i] = halfFormat(dtype_).encode(value);
+        break;
       case DType::Float32:
         t.as<float>()[i] = static_cast<float>(value);
         break;
@@ -143,6 +187,8 @@ inline bool expect(bool condition, const std::string& what) {
     ++counts().passed;
   } else if (++counts().failed <= 40) {
     std::fprintf(stderr, "FAILED %s\n", what.c_str());
+    // Where only whether something fails is asked (the mutation run), the first failure answers.
+    if (std::getenv("SPHERENET_FAIL_FAST")) std::_Exit(1);
   }
   return condition;
 }
@@ -162,8 +208,9 @@ inline void expectNear(const std::string& what, const Array& got, const std::vec
   expect(true, what);
 }
 
-/// The rounding that a result of this dtype may show.
+/// The rounding that a result of this dtype may show. 16-bit results: the error of float32 and one rounding.
 inline double tolerance(DType dtype, double float32 = 1e-6, double float64 = 1e-13) {
+  if (isHalf(dtype)) return float32 + std::ldexp(1.0, -1 - halfFormat(dtype).fractionBits);
   return dtype == DType::Float32 ? float32 : float64;
 }
 

@@ -1,7 +1,7 @@
 // Movement, elementwise ops, reductions and random numbers against loops over float64.
 #pragma once
 
-#include "../../native/cpu/philox.h"
+#include "../../native/philox.h"
 #include "check.h"
 
 namespace spherenet::test {

@@ -1,6 +1,7 @@
 import * as nn from '../../ts/nn';
+import { describeCuda } from '../support/cuda';
 import { inScope } from '../support/in_scope';
-import { noGrad, ones, ops, scope, tensor, zeros } from '../support/library';
+import { device, noGrad, ones, ops, scope, tensor, zeros } from '../support/library';
 import type { Tensor } from '../support/library';
 
 class Scale extends nn.Module {
@@ -182,5 +183,48 @@ describe('Module', () => {
       'parameter: tensor must be a float32 or float64 tensor, got an int32',
     );
     labels.dispose();
+  });
+});
+
+describe('Module.to', () => {
+  it('leaves a module alone that is there', () => {
+    const layer = new nn.Linear(2, 3);
+    const { handle } = layer.weight;
+    expect(layer.to(device.current())).toBe(layer);
+    expect(layer.weight.handle).toBe(handle);
+    layer.dispose();
+  });
+
+  it('refuses what is no device', () => {
+    const layer = new Scale(2);
+    expect(() => layer.to('gpu' as 'cuda')).toThrowSphereNetError('SPHERENET_ARGUMENT', 'Scale.to: device');
+    layer.dispose();
+  });
+});
+
+describeCuda('Module.to another device', () => {
+  it('moves parameters, gradients and buffers, and nothing else, in place', () => {
+    scope(() => {
+      const module = new Scale(2);
+      module.to('cpu');
+      const { factor, calls } = module;
+      const x = tensor([[1, 2]], { device: 'cpu' });
+      ops.sum(module.forward(x)).backward();
+      module.to('cuda');
+      expect([module.factor, module.calls]).toEqual([factor, calls]);
+      expect([factor.device, factor.grad?.device, calls.device, x.device]).toEqual([
+        'cuda',
+        'cuda',
+        'cuda',
+        'cpu',
+      ]);
+      expect(Array.from(factor.grad?.dataSync() as Float32Array)).toEqual([1, 2]);
+      expect(module.parameters()).toEqual([factor]);
+      ops.sum(module.forward(ops.to(x, 'cuda'))).backward();
+      expect(Array.from(factor.grad?.dataSync() as Float32Array)).toEqual([2, 4]);
+      module.to('cpu');
+      expect(Array.from(factor.dataSync())).toEqual([1, 1]);
+      module.dispose();
+    });
   });
 });

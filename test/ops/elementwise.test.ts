@@ -193,7 +193,7 @@ describe('cast', () => {
   );
 
   it('between every pair of dtypes keeps small whole numbers', () => {
-    const dtypes = ['float32', 'float64', 'int32', 'uint8'] as const;
+    const dtypes = ['float32', 'float64', 'int32', 'uint8', 'bfloat16', 'float16'] as const;
     for (const from of dtypes) {
       for (const to of dtypes) {
         scope(() => {

@@ -4,6 +4,8 @@ import type { Tensor } from './library';
 
 export const f32 = (...shape: number[]): Tensor => zeros(shape);
 export const f64 = (...shape: number[]): Tensor => zeros(shape, { dtype: 'float64' });
+export const bf16 = (...shape: number[]): Tensor => zeros(shape, { dtype: 'bfloat16' });
+export const f16 = (...shape: number[]): Tensor => zeros(shape, { dtype: 'float16' });
 export const labels = (...values: number[]): Tensor => tensor(Int32Array.from(values));
 /** A value of a type that TypeScript would not let through. */
 export const wrong = (value: unknown): never => value as never;

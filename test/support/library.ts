@@ -7,7 +7,7 @@ export { memory } from '../../ts/core/memory';
 export { device } from '../../ts/core/device';
 export { random, Generator } from '../../ts/core/random';
 export { SphereNetError } from '../../ts/core/errors';
-export type { DType, FloatDType, TypedArray } from '../../ts/core/dtype';
+export type { DType, FloatDType, HalfDType, TypedArray } from '../../ts/core/dtype';
 export type { Shape } from '../../ts/core/shape';
 export * as ops from '../../ts/ops';
 export * as losses from '../../ts/losses';

@@ -3,6 +3,8 @@ const { join } = require('node:path');
 
 const from = (path) => require(join(process.env.SPHERENET_COMPILED, path));
 
+from('core/device.js').device.use(process.env.SPHERENET_TEST_DEVICE ?? 'cpu');
+
 module.exports = {
   ...from('core/create.js'),
   ...from('core/scope.js'),

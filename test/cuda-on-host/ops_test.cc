@@ -1,0 +1,111 @@
+// The checks of test/native, and those beside this file, on the CUDA kernels, executed on the CPU. Arguments
+// name the groups to run; all without.
+//   ops_test [movement] [binary] [unary] ... (kGroups has the names)
+#include <cstdio>
+#include <cstring>
+#include <string_view>
+#include <vector>
+
+#include "../native/elementwise_checks.h"
+#include "../native/layer_checks.h"
+#include "../native/loss_checks.h"
+#include "layer_variant_checks.h"
+#include "ops_on_host.h"
+#include "pointwise_checks.h"
+
+namespace spherenet::test {
+namespace {
+
+/// Tensors without elements are left alone.
+void checkEmpty(Ops& ops) {
+  const Array x(DType::Float32, dims({0, 3})), vector(DType::Float32, dims({3}));
+  ops.fill(1, x);
+  ops.cast(1, 0, x, Array(DType::Float64, x.shape()));
+  ops.copyRegion(dims({0, 0}), dims({0, 0}), dims({0, 3}), x, x);
+  ops.binary(BinaryOp::Add, x, vector, x);
+  ops.affine(1, 2, x, x);
+  ops.unary(UnaryOp::Square, x, x);
+  ops.leakyRelu(0, x, x);
+  ops.broadcastTo(Array(DType::Float32, dims({1, 3})), x);
+  ops.randomUniform(1, 0, 1, x);
+  ops.randomNormal(1, 0, 1, x);
+  ops.dropout(1, 0.5, x, x);
+  BatchNormCase none(DType::Float32, dims({0, 3}));
+  none.forward(ops);
+  none.backward(ops);
+  expect(true, "empty tensors");
+}
+
+/// Sums must be the same bit by bit, in whatever order blocks and warps run.
+void checkReproducibility(Ops& ops) {
+  const auto run = [&] {
+    generator().seed(5);
+    BatchNormCase t(DType::Float32, dims({9, 20, 20, 24}));
+    t.forward(ops);
+    t.backward(ops);
+    Array all(DType::Float32, dims({1, 1, 1, 1})), channels(DType::Float32, dims({1, 1, 1, 24}));
+    ops.sumTo(t.x, all);
+    ops.sumTo(t.x, channels);
+    std::vector<std::vector<std::byte>> bytes;
+    for (const Array* a : {&t.y, &t.mean, &t.dx, &t.dgamma, &t.dbeta, &all, &channels})
+      bytes.push_back(a->bytes());
+    return bytes;
+  };
+  const auto first = run();
+  for (int i = 0; i < 3; ++i) expect(run() == first, "the same bits in every run");
+}
+
+struct Group {
+  const char* name;
+  void (*run)(Ops&);
+};
+constexpr Group kGroups[] = {
+    {"movement", checkMovement},
+    {"binary", checkBinary},
+    {"unary", checkUnary},
+    {"reductions", checkReductions},
+    {"random", checkRandom},
+    {"pooling", checkPooling},
+    {"batchNorm", checkBatchNorm},
+    {"optimizers", checkOptimizers},
+    {"crossEntropy", checkCrossEntropy},
+    {"angularSoftmax", checkAngularSoftmax},
+    {"angularLimits", checkAngularLimits},
+    {"views", checkViews},
+    {"halfElementwise", checkHalfElementwise},
+    {"halfMovement", checkHalfMovement},
+    {"halfBroadcasts", checkHalfBroadcasts},
+    {"sumShapes", checkSumShapes},
+    {"cropFlip", checkCropFlip},
+    {"poolingVariants", checkPoolingVariants},
+    {"batchNormVariants", checkBatchNormVariants},
+    {"normRelu", checkNormRelu},
+    {"sphereNorm", checkSphereNorm},
+    {"longRows", checkLongRows},
+    {"reproducibility", checkReproducibility},
+    {"empty", checkEmpty},
+};
+
+bool isAsked(const char* name, int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    if (std::string_view(argv[i]) == name) return true;
+  }
+  return argc < 2;
+}
+
+}  // namespace
+}  // namespace spherenet::test
+
+int main(int argc, char** argv) {
+  using namespace spherenet::test;
+  SynchronousOps ops;
+  for (const Group& group : kGroups) {
+    if (!isAsked(group.name, argc, argv)) continue;
+    const auto before = counts().failed;
+    group.run(ops);
+    std::printf("%-16s %s\n", group.name, counts().failed == before ? "passed" : "FAILED");
+  }
+  std::printf("%lld checks passed, %lld failed\n", static_cast<long long>(counts().passed),
+              static_cast<long long>(counts().failed));
+  return counts().failed > 0 ? 1 : 0;
+}

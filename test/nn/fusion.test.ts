@@ -1,0 +1,51 @@
+/** Layers that run as one op give what they give one by one. */
+import * as nn from '../../ts/nn';
+import { scope, tensor } from '../support/library';
+import type { Tensor } from '../support/library';
+import { Numbers } from '../support/numbers';
+
+describe('Sequential', () => {
+  it('gives what its layers give one by one, in training and in inference', async () => {
+    await scope(async () => {
+      const make = (): nn.Sequential =>
+        new nn.Sequential(
+          new nn.SphereConv2d(3, 8, 3, { padding: 1, operator: 'sigmoid', k: 'learnable' }),
+          new nn.BatchNorm2d(8),
+          new nn.ReLU(),
+          new nn.Conv2d(8, 6, 3),
+          new nn.BatchNorm2d(6),
+          new nn.ReLU(),
+          new nn.Flatten(),
+          new nn.SphereLinear(6 * 4 * 4, 5),
+          new nn.BatchNorm2d(5),
+        );
+      const numbers = new Numbers(9);
+      const net = make();
+      const twin = make();
+      twin.loadStateDict(await net.stateDict());
+      const x = tensor(numbers.normals(4 * 6 * 6 * 3), { shape: [4, 6, 6, 3], dtype: 'float32' });
+      const dy = tensor(numbers.normals(20), { shape: [4, 5], dtype: 'float32' });
+      for (const training of [true, false]) {
+        net.train(training);
+        twin.train(training);
+        const together = net.forward(x);
+        const oneByOne = [...twin].reduce((value, layer) => layer.forward(value), x);
+        expect(together).toBeAllClose(oneByOne, 1e-5);
+        together.backward(dy);
+        oneByOne.backward(dy);
+        const gradients = twin.namedParameters();
+        for (const [name, parameter] of net.namedParameters()) {
+          expect(parameter.grad as Tensor).toBeAllClose(gradients.get(name)?.grad as Tensor, 1e-4);
+        }
+        net.zeroGrad();
+        twin.zeroGrad();
+      }
+      const buffers = twin.namedBuffers();
+      for (const [name, buffer] of net.namedBuffers()) {
+        expect(buffer).toBeAllClose(buffers.get(name) as Tensor, 1e-5);
+      }
+      net.dispose();
+      twin.dispose();
+    });
+  });
+});
