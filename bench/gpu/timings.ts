@@ -1,0 +1,196 @@
+// The stages `timings` (the layer table, one layer at a time) and `steps` (whole training steps).
+import { device, keep, memory, ops, random, scope } from 'spherenet';
+import { flops } from '../layers';
+import type { Layer } from '../layers';
+import { GPU_LAYERS, layerWords } from './layers';
+import { timeInBatches } from './measure';
+import type { Timing } from './measure';
+import { EXIT_RESTART, secondsLeft, StageFile } from './session';
+import type { Session } from './session';
+import { isAlive, SMALL, TARGET, usePrecision, VARIANTS } from './target';
+import type { VariantName } from './target';
+import { LayerWork, StepWork } from './workloads';
+
+export interface LayerTimings {
+  layer: string;
+  network: string;
+  variant: VariantName;
+  /** Operations of one pass. */
+  flops: number;
+  convForward: Timing;
+  convBoth: Timing;
+  sphereForward: Timing;
+  sphereBoth: Timing;
+  /** Without the input's gradient, where the layer is the first of a network. */
+  convFirst?: Timing;
+  sphereFirst?: Timing;
+  /** With batch norm and ReLU behind, forward and backward, where the layer is one of CNN-9's. */
+  convBlock?: Timing;
+  sphereBlock?: Timing;
+}
+
+export interface TimingsData {
+  /** By layer and variant. */
+  layers: Record<string, LayerTimings>;
+  /** Bytes per second of a large elementwise op, read and written. */
+  bandwidth: number | null;
+}
+
+/** bfloat16 everywhere; the others where that is enough to know them. */
+function plan(): [Layer, VariantName][] {
+  const all = GPU_LAYERS.map((layer): [Layer, VariantName] => [layer, 'bfloat16']);
+  const cnn9 = GPU_LAYERS.filter(({ network }) => network === 'CNN-9' || SMALL);
+  return [
+    ...all,
+    ...cnn9.map((layer): [Layer, VariantName] => [layer, 'tf32']),
+    ...cnn9.slice(1, 2).flatMap((layer): [Layer, VariantName][] => [
+      [layer, 'float16'],
+      [layer, 'float32'],
+    ]),
+  ];
+}
+
+function timeLayer(layer: Layer, name: VariantName): LayerTimings {
+  const variant = VARIANTS[name];
+  usePrecision(variant.precision);
+  const work = new LayerWork(layer, variant);
+  try {
+    const { conv, sphere } = work;
+    const [convForward, convBoth, sphereForward, sphereBoth] = timeInBatches([
+      work.forward(conv),
+      work.both(conv),
+      work.forward(sphere),
+      work.both(sphere),
+    ]) as [Timing, Timing, Timing, Timing];
+    const row: LayerTimings = {
+      ...{ layer: layerWords(layer), network: layer.network, variant: name, flops: flops(layer) },
+      ...{ convForward, convBoth, sphereForward, sphereBoth },
+    };
+    if (layer.channels <= 4) {
+      const [convFirst, sphereFirst] = timeInBatches([work.both(conv, false), work.both(sphere, false)]);
+      Object.assign(row, { convFirst, sphereFirst });
+    }
+    if (layer.network === 'CNN-9' || SMALL) {
+      const data = layer.channels > 4;
+      const [convBlock, sphereBlock] = timeInBatches([
+        work.both(work.convBlock, data),
+        work.both(work.sphereBlock, data),
+      ]);
+      Object.assign(row, { convBlock, sphereBlock });
+    }
+    return row;
+  } finally {
+    work[Symbol.dispose]();
+    device.synchronize();
+    device.emptyCache();
+  }
+}
+
+/** Leaves the rest to another process. */
+function lost(file: StageFile<unknown>): number {
+  file.clearMark();
+  file.save();
+  return EXIT_RESTART;
+}
+
+function measureBandwidth(): number {
+  const elements = SMALL ? 2 ** 10 : 2 ** 27;
+  const x = keep(random.uniform([elements], { device: TARGET }));
+  try {
+    const [timing] = timeInBatches([() => scope(() => void ops.scale(x, 1.5))]) as [Timing];
+    return (8 * elements) / (timing.median * 1e-6);
+  } finally {
+    x.dispose();
+  }
+}
+
+export function timings(session: Session): number {
+  const file = new StageFile<TimingsData>(session, { layers: {}, bandwidth: null });
+  const { data } = file;
+  const died = file.takeMark();
+  if (died !== null) file.note(`the process died while timing ${died}; it was left out`);
+  let complete = true;
+  for (const [layer, variant] of plan()) {
+    const key = `${layerWords(layer)} ${variant}`;
+    if (data.layers[key] || file.record.notes.some((note) => note.includes(key))) continue;
+    if (secondsLeft(session) < 0) {
+      complete = false;
+      break;
+    }
+    file.mark(key);
+    try {
+      data.layers[key] = timeLayer(layer, variant);
+    } catch (error) {
+      file.note(`${key} could not be timed: ${(error as Error).message}`);
+      if (!isAlive()) return lost(file);
+    }
+    file.save();
+  }
+  if (complete && data.bandwidth === null) data.bandwidth = measureBandwidth();
+  file.finish(complete);
+  console.log(`  ${Object.keys(data.layers).length} of ${plan().length} layers timed`);
+  return 0;
+}
+
+export interface StepTimings {
+  angular: boolean;
+  batch: number;
+  variant: VariantName;
+  timing: Timing;
+  imagesPerSecond: number;
+  /** After the steps that were timed: a number, or the network has diverged. */
+  loss: number;
+  /** Taken from the device: in use and kept for the next step. */
+  bytes: number;
+}
+
+export interface StepsData {
+  steps: Record<string, StepTimings>;
+}
+
+export function steps(session: Session): number {
+  const file = new StageFile<StepsData>(session, { steps: {} });
+  const { data } = file;
+  const died = file.takeMark();
+  if (died !== null) file.note(`the process died in ${died}; it was left out`);
+  let complete = true;
+  for (const variant of ['bfloat16', 'tf32'] as const) {
+    for (const batch of SMALL ? [4] : [128, 256]) {
+      for (const angular of [false, true]) {
+        const key = `CNN-9 ${angular ? 'spherical' : 'plain'} batch ${batch} ${variant}`;
+        if (data.steps[key] || file.record.notes.some((note) => note.includes(key))) continue;
+        if (secondsLeft(session) < 0) {
+          complete = false;
+          continue;
+        }
+        file.mark(key);
+        try {
+          data.steps[key] = timeStep(angular, batch, variant);
+        } catch (error) {
+          file.note(`${key} could not be timed: ${(error as Error).message}`);
+          if (!isAlive()) return lost(file);
+        }
+        file.save();
+      }
+    }
+  }
+  file.finish(complete);
+  console.log(`  ${Object.keys(data.steps).length} kinds of training step timed`);
+  return 0;
+}
+
+function timeStep(angular: boolean, batch: number, variant: VariantName): StepTimings {
+  usePrecision(VARIANTS[variant].precision);
+  const work = new StepWork(angular, batch, VARIANTS[variant]);
+  try {
+    const [timing] = timeInBatches([work.step]) as [Timing];
+    return {
+      ...{ angular, batch, variant, timing, imagesPerSecond: batch / (timing.median * 1e-6) },
+      ...{ loss: work.lossAfterStep(0), bytes: memory().bytes + memory().cachedBytes },
+    };
+  } finally {
+    work[Symbol.dispose]();
+    device.synchronize();
+    device.emptyCache();
+  }
+}
