@@ -218,15 +218,10 @@ void runPass(const Context& context, AngularPass<T, Norm> pass, int64_t rows, co
   pass.partial = workspace.as<C>();
   pass.rPartial = pass.partial + sums;
   const int64_t segments = sumGroups * grid.chunks;
-  switch (grid.vectors) {
-    case 1:
-      launchPass<T, Width, 1, FromCosine>(context, pass, segments);
-      break;
-    case 2:
-      launchPass<T, Width, 2, FromCosine>(context, pass, segments);
-      break;
-    default:
-      launchPass<T, Width, 3, FromCosine>(context, pass, segments);
+  if (grid.vectors == 1) {
+    launchPass<T, Width, 1, FromCosine>(context, pass, segments);
+  } else {
+    launchPass<T, Width, 2, FromCosine>(context, pass, segments);
   }
   ColumnTotals<C, 2> totals;
   totals.partial = pass.partial;

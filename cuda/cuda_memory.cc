@@ -1,7 +1,9 @@
 #include "cuda_memory.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <string>
+#include <string_view>
 
 #include "context.h"
 
@@ -37,6 +39,11 @@ std::string mebibytes(size_t bytes) {
 
 }  // namespace
 
+Memory::Memory(cudaStream_t stream) : stream_(stream) {
+  const char* const setting = std::getenv("SPHERENET_CUDA_CACHE");
+  caches_ = !setting || std::string_view(setting) != "0";
+}
+
 Memory::~Memory() {
   // Errors are left alone: the context may be lost, or gone with the process.
   cudaStreamSynchronize(stream_);
@@ -47,7 +54,7 @@ Memory::~Memory() {
 void* Memory::allocate(size_t bytes) {
   // Before the rounding, which would overflow.
   if (bytes > SIZE_MAX / 2) throwOutOfMemory(bytes);
-  const size_t rounded = roundUp(std::max<size_t>(bytes, 1), kAlignment);
+  const size_t rounded = roundUp(std::max<size_t>(bytes, 1), caches_ ? kAlignment : 1);
   const Pool pool = rounded <= kSmall ? Pool::Small : Pool::Large;
   Block* block = findFree(rounded, pool);
   if (!block) block = newSegment(rounded, pool);
@@ -62,6 +69,13 @@ void* Memory::allocate(size_t bytes) {
 void Memory::release(void* memory) noexcept {
   Block* block = blocks_.find(memory)->second.get();
   live_ -= block->bytes;
+  if (!caches_) {
+    reserved_ -= block->bytes;
+    cudaStreamSynchronize(stream_);  // an error shows in the next call
+    cudaFree(memory);
+    blocks_.erase(memory);
+    return;
+  }
   block->isFree = true;
   if (block->next && block->next->isFree) {
     freeBlocks(block->pool).erase(block->next);
@@ -110,13 +124,13 @@ Memory::Block* Memory::findFree(size_t bytes, Pool pool) {
 
 /// Null where the device has no room, even after all that is cached was given back.
 Memory::Block* Memory::newSegment(size_t bytes, Pool pool) {
-  size_t size = segmentBytes(bytes);
+  size_t size = caches_ ? segmentBytes(bytes) : bytes;
   void* data = nullptr;
   cudaError_t error = cudaMalloc(&data, size);
   if (error == cudaErrorMemoryAllocation) {
     cudaGetLastError();
     trim();
-    size = roundUp(bytes, kPage);
+    if (caches_) size = roundUp(bytes, kPage);
     error = cudaMalloc(&data, size);
     if (error == cudaErrorMemoryAllocation) {
       cudaGetLastError();

@@ -15,10 +15,12 @@ namespace spherenet::cuda {
 
 /// Device memory of one stream. It asks the driver for segments and hands out blocks of them; a released
 /// block serves again at once, because whoever gets it works on the same stream. Small blocks have segments
-/// of their own, so that they do not break up the large ones. One JavaScript thread owns it.
+/// of their own, so that they do not break up the large ones. One JavaScript thread owns it. With
+/// SPHERENET_CUDA_CACHE=0 in the environment every block comes from the driver, in its exact size, and goes
+/// back at once: slow, but tools that watch memory then see each step outside of a tensor.
 class Memory {
  public:
-  explicit Memory(cudaStream_t stream) : stream_(stream) {}
+  explicit Memory(cudaStream_t stream);
   Memory(const Memory&) = delete;
   Memory& operator=(const Memory&) = delete;
   /// Waits for the stream.
@@ -61,6 +63,7 @@ class Memory {
   [[noreturn]] void throwOutOfMemory(size_t bytes) const;
 
   cudaStream_t stream_;
+  bool caches_;
   FreeBlocks freeSmall_, freeLarge_;
   std::unordered_map<void*, std::unique_ptr<Block>> blocks_;  // by address: free ones and those in use
   size_t reserved_ = 0, live_ = 0, peak_ = 0;

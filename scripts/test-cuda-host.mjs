@@ -86,7 +86,11 @@ async function runPrograms(schedules) {
 function sanitizerOptions() {
   if (!options.sanitize) return {};
   // CUDA's memory is let go with the process: leaks are looked for elsewhere.
-  return { ASAN_OPTIONS: 'detect_leaks=0', UBSAN_OPTIONS: 'halt_on_error=1:print_stacktrace=1' };
+  return {
+    ASAN_OPTIONS: 'detect_leaks=0',
+    UBSAN_OPTIONS: 'halt_on_error=1:print_stacktrace=1',
+    SPHERENET_CUDA_CACHE: '0', // a step outside of a tensor must not end in its neighbour
+  };
 }
 
 /** The sanitizers have to be in the process before Node is. */

@@ -18,7 +18,7 @@ namespace spherenet::cuda {
 struct RowColumnGrid {
   static constexpr int kThreads = 256;
   static constexpr int kWarps = kThreads / 32;
-  static constexpr int kMaxVectors = 3;  // of a lane
+  static constexpr int kMaxVectors = 2;  // of a lane; more would take registers, and code for few widths
 
   /// Rows a lane has in flight.
   __host__ __device__ static constexpr int rowsInFlight(int vectors) { return vectors == 1 ? 4 : 2; }

@@ -8,7 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 
-#if defined(__x86_64__)
+#if !defined(CUDA_ON_HOST_UCONTEXT)
 // Saves the registers that a call preserves, and the stack pointer to *from; then the same backwards from
 // `to`. A jump instead of a return, which the processor would predict to lead back to the caller.
 extern "C" void cudaOnHostSwitch(void** from, void* to);
@@ -66,7 +66,7 @@ Fiber::Fiber(char* stack, size_t bytes, void (*entry)()) {
   bottom_ = stack;
   bytes_ = bytes;
 #endif
-#if defined(__x86_64__)
+#if !defined(CUDA_ON_HOST_UCONTEXT)
   // As cudaOnHostSwitch leaves it: six registers and the address to go to. Above it a return address, 8 bytes
   // below a multiple of 16, as functions expect.
   auto* top = reinterpret_cast<uintptr_t*>(reinterpret_cast<uintptr_t>(stack + bytes) & ~uintptr_t{63});
@@ -87,7 +87,7 @@ void Fiber::switchTo(Fiber& next) {
 #if defined(CUDA_ON_HOST_ASAN)
   __sanitizer_start_switch_fiber(&fakeStack_, next.bottom_, next.bytes_);
 #endif
-#if defined(__x86_64__)
+#if !defined(CUDA_ON_HOST_UCONTEXT)
   cudaOnHostSwitch(&stackPointer_, next.stackPointer_);
 #else
   swapcontext(&context_, &next.context_);

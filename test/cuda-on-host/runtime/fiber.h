@@ -3,7 +3,11 @@
 
 #include <cstddef>
 
-#if !defined(__x86_64__)
+// Where no switch of our own is written for the processor, the C library's, which asks the kernel each time.
+#if !defined(__x86_64__) && !defined(CUDA_ON_HOST_UCONTEXT)
+#define CUDA_ON_HOST_UCONTEXT 1
+#endif
+#if defined(CUDA_ON_HOST_UCONTEXT)
 #include <ucontext.h>
 #endif
 
@@ -32,10 +36,10 @@ class Fiber {
   Fiber* nextFree = nullptr;
 
  private:
-#if defined(__x86_64__)
-  void* stackPointer_ = nullptr;
-#else
+#if defined(CUDA_ON_HOST_UCONTEXT)
   ucontext_t context_;
+#else
+  void* stackPointer_ = nullptr;
 #endif
 #if defined(CUDA_ON_HOST_ASAN)
   void* fakeStack_ = nullptr;
