@@ -36,26 +36,6 @@ void checkReproducibility(Ops& ops) {
   cpu::setThreadCount(before);
 }
 
-/// Tensors without elements are left alone.
-void checkEmpty(Ops& ops) {
-  const Array x(DType::Float32, dims({0, 3})), vector(DType::Float32, dims({3}));
-  ops.fill(1, x);
-  ops.cast(1, 0, x, Array(DType::Float64, x.shape()));
-  ops.copyRegion(dims({0, 0}), dims({0, 0}), dims({0, 3}), x, x);
-  ops.binary(BinaryOp::Add, x, vector, x);
-  ops.affine(1, 2, x, x);
-  ops.unary(UnaryOp::Square, x, x);
-  ops.leakyRelu(0, x, x);
-  ops.broadcastTo(Array(DType::Float32, dims({1, 3})), x);
-  ops.randomUniform(1, 0, 1, x);
-  ops.randomNormal(1, 0, 1, x);
-  ops.dropout(1, 0.5, x, x);
-  BatchNormCase none(DType::Float32, dims({0, 3}));
-  none.forward(ops);
-  none.backward(ops);
-  expect(true, "empty tensors");
-}
-
 }  // namespace spherenet::test
 
 int main() {
