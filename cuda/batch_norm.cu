@@ -9,7 +9,7 @@
 namespace spherenet::cuda {
 namespace {
 
-constexpr int kThreads = ChannelGrid::kThreads;
+constexpr int kNormThreads = ChannelGrid::kThreads;
 
 /// What differences are taken from, so that nothing cancels when the mean is far from 0: per channel the
 /// median of the values in three rows, which is near the mean, or else the channel varies much; a single
@@ -49,7 +49,7 @@ __device__ __forceinline__ void typicalValues(const ChannelGrid& g, const Channe
 
 /// Sums of differences from the typical values, and of their squares.
 template <class T, int N>
-__global__ void __launch_bounds__(kThreads, 1)
+__global__ void __launch_bounds__(kNormThreads, 1)
     sumDeviations(const ChannelGrid g, const TypicalRows rows, const T* __restrict__ x,
                   Compute<T>* __restrict__ partial) {
   using C = Compute<T>;
@@ -118,7 +118,7 @@ __device__ __forceinline__ void writeNormalized(const ChannelGrid& g, const Chan
 }
 
 template <class T, int N>
-__global__ void __launch_bounds__(kThreads, 1)
+__global__ void __launch_bounds__(kNormThreads, 1)
     normalize(const ChannelGrid g, const TypicalRows rows, const NormParameters<Compute<T>> p,
               const Compute<T>* __restrict__ partial, const T* __restrict__ x, T* __restrict__ y) {
   using C = Compute<T>;
@@ -126,7 +126,7 @@ __global__ void __launch_bounds__(kThreads, 1)
   const ChannelTile<N> tile(g);
   mergePartialSums(g, tile, partial, shared.totals);
 #pragma unroll 1
-  for (int index = static_cast<int>(threadIdx.x); index < tile.channels; index += kThreads) {
+  for (int index = static_cast<int>(threadIdx.x); index < tile.channels; index += kNormThreads) {
     const int c = tile.channelAt(g, index);
     const double offset = shared.totals.at[0][index] * g.inverseRows;
     const double mean = static_cast<double>(typicalValue(g, rows, x, c)) + offset;
@@ -149,14 +149,14 @@ __global__ void __launch_bounds__(kThreads, 1)
 
 /// The same with given statistics.
 template <class T, int N>
-__global__ void __launch_bounds__(kThreads, 1)
+__global__ void __launch_bounds__(kNormThreads, 1)
     normalizeByGiven(const ChannelGrid g, const NormParameters<Compute<T>> p, const T* __restrict__ x,
                      T* __restrict__ y) {
   using C = Compute<T>;
   auto& shared = dynamicShared<NormShared<C>>();
   const ChannelTile<N> tile(g);
 #pragma unroll 1
-  for (int index = static_cast<int>(threadIdx.x); index < tile.channels; index += kThreads) {
+  for (int index = static_cast<int>(threadIdx.x); index < tile.channels; index += kNormThreads) {
     const int c = tile.channelAt(g, index);
     const double invStd = rsqrt(static_cast<double>(p.runningVariance[c]) + p.epsilon);
     shared.set(index, p.runningMean[c], static_cast<double>(p.gamma[c]) * invStd, p.beta[c]);
@@ -180,7 +180,7 @@ template <class T>
 constexpr int kGradientSums = sizeof(T) < 4 ? 2 : 3;
 
 template <class T, int N>
-__global__ void __launch_bounds__(kThreads, 1)
+__global__ void __launch_bounds__(kNormThreads, 1)
     sumGradients(const ChannelGrid g, const GradientParameters<Compute<T>> p, const T* __restrict__ x,
                  const T* __restrict__ dy, Compute<T>* __restrict__ partial) {
   using C = Compute<T>;
@@ -240,7 +240,7 @@ __device__ __forceinline__ NormGradient<Compute<T>> finishChannel(
 }
 
 template <class T, int N, bool Given>
-__global__ void __launch_bounds__(kThreads, 1)
+__global__ void __launch_bounds__(kNormThreads, 1)
     passGradients(const ChannelGrid g, const GradientParameters<Compute<T>> p,
                   const Compute<T>* __restrict__ partial, const T* __restrict__ x, const T* __restrict__ dy,
                   T* __restrict__ dx) {
@@ -249,7 +249,7 @@ __global__ void __launch_bounds__(kThreads, 1)
   const ChannelTile<N> tile(g);
   mergePartialSums(g, tile, partial, shared.totals);
 #pragma unroll 1
-  for (int index = static_cast<int>(threadIdx.x); index < tile.channels; index += kThreads)
+  for (int index = static_cast<int>(threadIdx.x); index < tile.channels; index += kNormThreads)
     shared.channels[index] =
         finishChannel<T, N, Given>(g, tile, p, tile.channelAt(g, index), shared.totals, index);
   __syncthreads();
@@ -280,14 +280,14 @@ __global__ void __launch_bounds__(kThreads, 1)
 
 /// The fields of every channel's NormGradient. A block per tile.
 template <class T, int N>
-__global__ void __launch_bounds__(kThreads, 1)
+__global__ void __launch_bounds__(kNormThreads, 1)
     writeCoefficients(const ChannelGrid g, const GradientParameters<Compute<T>> p,
                       const Compute<T>* __restrict__ partial, Compute<T>* __restrict__ coefficients) {
   auto& totals = dynamicShared<TileTotals<kGradientSums<T>>>();
   const ChannelTile<N> tile(g);
   mergePartialSums(g, tile, partial, totals);
 #pragma unroll 1
-  for (int index = static_cast<int>(threadIdx.x); index < tile.channels; index += kThreads) {
+  for (int index = static_cast<int>(threadIdx.x); index < tile.channels; index += kNormThreads) {
     const int c = tile.channelAt(g, index);
     const auto channel = finishChannel<T, N, false>(g, tile, p, c, totals, index);
     if (!tile.owns(c)) continue;
@@ -327,9 +327,9 @@ void forward(const Context& context, double momentum, double epsilon, bool relu,
     p.invStd = invStd.as<C>();
     p.relu = relu;
     const Workspace partial(context, 2 * g.partials() * sizeof(C));
-    launch(context, sumDeviations<T, N>, g.gridSize(), kThreads, sizeof(BlockSumsShared<C, N, 2>), g, rows,
-           x.as<T>(), partial.as<C>());
-    launch(context, normalize<T, N>, g.gridSize(), kThreads, sizeof(NormShared<C>), g, rows, p,
+    launch(context, sumDeviations<T, N>, g.gridSize(), kNormThreads, sizeof(BlockSumsShared<C, N, 2>), g,
+           rows, x.as<T>(), partial.as<C>());
+    launch(context, normalize<T, N>, g.gridSize(), kNormThreads, sizeof(NormShared<C>), g, rows, p,
            partial.as<C>(), x.as<T>(), y.as<T>());
   });
 }
@@ -348,8 +348,8 @@ void backward(const Context& context, double epsilon, bool relu, const Tensor& x
     const GradientParameters<C> p{epsilon,        gamma.as<C>(),  beta.as<C>(),  mean.as<C>(),
                                   invStd.as<C>(), dgamma.as<C>(), dbeta.as<C>(), relu};
     const Workspace partial(context, kSums * g.partials() * sizeof(C));
-    launch(context, sumGradients<T, N>, g.gridSize(), kThreads, sizeof(BlockSumsShared<C, N, kSums>), g, p,
-           x.as<T>(), dy.as<T>(), partial.as<C>());
+    launch(context, sumGradients<T, N>, g.gridSize(), kNormThreads, sizeof(BlockSumsShared<C, N, kSums>), g,
+           p, x.as<T>(), dy.as<T>(), partial.as<C>());
     finish(type, g, p, partial.as<C>());
   });
 }
@@ -361,7 +361,7 @@ void gradients(const Context& context, double epsilon, bool relu, const Tensor& 
   backward(context, epsilon, relu, x, gamma, beta, mean, invStd, dy, dx, dgamma, dbeta,
            [&](auto type, const ChannelGrid& g, const auto& p, const auto* partial) {
              using T = decltype(type);
-             launch(context, passGradients<T, kPack<T>, Given>, g.gridSize(), kThreads,
+             launch(context, passGradients<T, kPack<T>, Given>, g.gridSize(), kNormThreads,
                     sizeof(GradientShared<T>), g, p, partial, x.as<T>(), dy.as<T>(), dx.as<T>());
            });
 }
@@ -374,7 +374,7 @@ void sumNormGradients(const Context& context, bool relu, const Tensor& x, const 
   backward(context, 0, relu, x, gamma, beta, mean, invStd, dy, dy, dgamma, dbeta,
            [&](auto type, const ChannelGrid& g, const auto& p, const auto* partial) {
              using T = decltype(type);
-             launch(context, writeCoefficients<T, kPack<T>>, static_cast<unsigned>(g.tiles), kThreads,
+             launch(context, writeCoefficients<T, kPack<T>>, static_cast<unsigned>(g.tiles), kNormThreads,
                     sizeof(TileTotals<kGradientSums<T>>), g, p, partial, coefficients.as<Compute<T>>());
            });
 }
@@ -399,7 +399,7 @@ void CudaOps::batchNormInference(double epsilon, const Tensor& x, const Tensor& 
     using C = Compute<T>;
     constexpr int N = kPack<T>;
     const ChannelGrid g = channelGrid<T>(context_, x, y);
-    launch(context_, normalizeByGiven<T, N>, g.gridSize(), kThreads, sizeof(NormShared<C>), g,
+    launch(context_, normalizeByGiven<T, N>, g.gridSize(), kNormThreads, sizeof(NormShared<C>), g,
            normParameters<C>(0, epsilon, gamma, beta, mean, variance), x.as<T>(), y.as<T>());
   });
 }

@@ -8,7 +8,7 @@
 namespace spherenet::cuda {
 namespace {
 
-constexpr unsigned kThreads = 256;
+constexpr unsigned kDirectThreads = 256;
 
 /// Filters of activations of dtype T are of T or float32; those in float32 are rounded to T.
 template <class T, class W>
@@ -142,10 +142,10 @@ __device__ double wideCosine(const DirectForward<T>& job, const Position& positi
 
 /// One thread a result, lanes along filters.
 template <class T, class W, bool Sphere>
-__global__ void __launch_bounds__(kThreads, 4) directForward(DirectForward<T> job) {
+__global__ void __launch_bounds__(kDirectThreads, 4) directForward(DirectForward<T> job) {
   using C = Compute<T>;
   const ConvGeometry& g = job.geometry;
-  const int64_t index = int64_t{blockIdx.x} * kThreads + threadIdx.x;
+  const int64_t index = int64_t{blockIdx.x} * kDirectThreads + threadIdx.x;
   if (index >= g.positions() * g.o) return;
   const Quotient place = divide(index, g.o);
   const int o = static_cast<int>(place.rest), group = o / g.groupFilters;
@@ -200,10 +200,10 @@ __device__ __forceinline__ int outputOf(int at, int tap, int pad, int dilation, 
 /// One thread an element of dx, lanes along channels. Where r is given, filters that are not finite count as
 /// zeros: nothing flows back to them.
 template <class T, class W>
-__global__ void __launch_bounds__(kThreads, 4) directGradient(DirectGradient<T> job) {
+__global__ void __launch_bounds__(kDirectThreads, 4) directGradient(DirectGradient<T> job) {
   using C = Compute<T>;
   const ConvGeometry& g = job.geometry;
-  const int64_t index = int64_t{blockIdx.x} * kThreads + threadIdx.x;
+  const int64_t index = int64_t{blockIdx.x} * kDirectThreads + threadIdx.x;
   if (index >= int64_t{g.images} * g.h * g.w * g.c) return;
   const Quotient pixel = divide(index, g.c), row = divide(pixel.value, g.w), image = divide(row.value, g.h);
   const int channel = static_cast<int>(pixel.rest), group = channel / g.groupChannels;
@@ -247,7 +247,7 @@ void withStorages(DType activations, DType filters, const F& f) {
 }
 
 dim3 gridOf(int64_t threads) {
-  return dim3(static_cast<unsigned>(ceilDivide(threads, kThreads)));
+  return dim3(static_cast<unsigned>(ceilDivide(threads, kDirectThreads)));
 }
 
 }  // namespace
@@ -268,7 +268,7 @@ void directConv2d(const Context& context, const Conv2dParams& p, const Tensor& x
     job.w = w.data;
     job.bias = bias.as<Compute<T>>();
     job.y = y.as<T>();
-    launch(context, directForward<T, decltype(filterZero), false>, gridOf(y.size()), kThreads, 0, job);
+    launch(context, directForward<T, decltype(filterZero), false>, gridOf(y.size()), kDirectThreads, 0, job);
   });
 }
 
@@ -296,7 +296,7 @@ void directSphereConv2d(const Context& context, const Conv2dParams& p, const Ang
     job.cosines = c.as<T>();
     launch(context, prepareFilters<T, W>, dim3(static_cast<unsigned>(ceilDivide(job.geometry.o, 64))), 64, 0,
            job);
-    launch(context, directForward<T, W, true>, gridOf(y.size()), kThreads, 0, job);
+    launch(context, directForward<T, W, true>, gridOf(y.size()), kDirectThreads, 0, job);
   });
 }
 
@@ -311,7 +311,7 @@ void directDataGradient(const Context& context, const Conv2dParams& p, const Ten
     job.x = x.as<T>();
     job.r = r.as<Compute<T>>();
     job.dx = dx.as<T>();
-    launch(context, directGradient<T, decltype(filterZero)>, gridOf(dx.size()), kThreads, 0, job);
+    launch(context, directGradient<T, decltype(filterZero)>, gridOf(dx.size()), kDirectThreads, 0, job);
   });
 }
 

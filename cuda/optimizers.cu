@@ -9,7 +9,7 @@ namespace spherenet::cuda {
 
 namespace {
 
-constexpr int kThreads = 256;
+constexpr int kStepThreads = 256;
 /// Packs of 16 bytes that a thread updates.
 constexpr int kPacks = 2;
 /// Tensors of one launch: a kernel's arguments hold 4 KiB.
@@ -68,11 +68,11 @@ struct Adam {
 
 /// Elements that one block updates.
 template <class T>
-constexpr int kChunk = kThreads* kPacks* kPackWidth<T>;
+constexpr int kChunk = kStepThreads* kPacks* kPackWidth<T>;
 
 /// Step: kRoles tensors that go in, of which the first kOutputs come out again.
 template <class Step>
-__global__ void __launch_bounds__(kThreads) stepKernel(const TensorList list, const Step step) {
+__global__ void __launch_bounds__(kStepThreads) stepKernel(const TensorList list, const Step step) {
   using T = typename Step::Element;
   constexpr int kWidth = kPackWidth<T>, kRoles = Step::kRoles, kOutputs = Step::kOutputs;
   int tensor = 0;
@@ -95,7 +95,7 @@ __global__ void __launch_bounds__(kThreads) stepKernel(const TensorList list, co
     for (int p = 0; p < kPacks; ++p) {
 #pragma unroll
       for (int r = 0; r < kRoles; ++r)
-        packs[p][r] = loadPack<kWidth>(data[r] + (p * kThreads + threadIdx.x) * kWidth);
+        packs[p][r] = loadPack<kWidth>(data[r] + (p * kStepThreads + threadIdx.x) * kWidth);
     }
 #pragma unroll
     for (int p = 0; p < kPacks; ++p) {
@@ -110,13 +110,13 @@ __global__ void __launch_bounds__(kThreads) stepKernel(const TensorList list, co
       }
 #pragma unroll
       for (int r = 0; r < kOutputs; ++r)
-        storePack(data[r] + (p * kThreads + threadIdx.x) * kWidth, packs[p][r]);
+        storePack(data[r] + (p * kStepThreads + threadIdx.x) * kWidth, packs[p][r]);
     }
     return;
   }
   const int count = left < kChunk<T> ? static_cast<int>(left) : kChunk<T>;
 #pragma unroll 1
-  for (int i = threadIdx.x; i < count; i += kThreads) {
+  for (int i = threadIdx.x; i < count; i += kStepThreads) {
     T values[kRoles];
 #pragma unroll
     for (int r = 0; r < kRoles; ++r) values[r] = data[r][i];
@@ -136,7 +136,7 @@ void takeStep(const Context& context, const Step& step,
   TensorList list{};
   const auto flush = [&] {
     if (list.count > 0)
-      launch(context, stepKernel<Step>, dim3(list.firstBlock[list.count]), kThreads, 0, list, step);
+      launch(context, stepKernel<Step>, dim3(list.firstBlock[list.count]), kStepThreads, 0, list, step);
     list.count = 0;
   };
   for (size_t i = 0; i < parameters.size(); ++i) {

@@ -11,13 +11,11 @@
 namespace spherenet::cuda {
 namespace {
 
-constexpr int kThreads = 256;
+constexpr int kPoolThreads = 256;
 // Blocks of a multiprocessor, at least; the gradient of maxima needs more registers.
 constexpr int kBlocks = 4, kBackwardBlocks = 3;
 /// Warps that share a large window, whose rows they deal out among them.
 constexpr int kSlices = 8;
-template <class C>
-constexpr C kLowest = -std::numeric_limits<C>::infinity();
 
 int narrow(int64_t extent) {
   if (extent > std::numeric_limits<int>::max())
@@ -120,7 +118,7 @@ struct Maxima {
                                     const T* __restrict__ image) {
 #pragma unroll
     for (int j = 0; j < N; ++j) {
-      best[j] = kLowest<Compute<T>>;
+      best[j] = kMinusInfinity<Compute<T>>;
       at[j] = 0;
     }
     const T* line = image + (int64_t{rows.begin} * s.width + columns.begin) * s.channels;
@@ -142,7 +140,7 @@ struct Maxima {
 };
 
 template <class T, int N>
-__global__ void __launch_bounds__(kThreads, kBlocks)
+__global__ void __launch_bounds__(kPoolThreads, kBlocks)
     maxPool(const PoolShape s, const PackGrid g, const T* __restrict__ x, T* __restrict__ y) {
   const Item item = itemAt<N>(g, static_cast<int>(threadIdx.x));
   if (!item.exists) return;
@@ -162,7 +160,7 @@ __device__ __forceinline__ Span ownedBy(int window, int windows, int stride, int
 
 /// Windows that do not overlap: a thread takes a window and writes all elements that belong to it.
 template <class T, int N>
-__global__ void __launch_bounds__(kThreads, kBackwardBlocks)
+__global__ void __launch_bounds__(kPoolThreads, kBackwardBlocks)
     maxPoolBackwardDisjoint(const PoolShape s, const PackGrid g, const T* __restrict__ x,
                             const T* __restrict__ dy, T* __restrict__ dx) {
   const Item item = itemAt<N>(g, static_cast<int>(threadIdx.x));
@@ -192,7 +190,7 @@ __global__ void __launch_bounds__(kThreads, kBackwardBlocks)
 
 /// Windows that overlap: a thread takes an element and asks each window around it for its maximum.
 template <class T, int N>
-__global__ void __launch_bounds__(kThreads, kBackwardBlocks)
+__global__ void __launch_bounds__(kPoolThreads, kBackwardBlocks)
     maxPoolBackward(const PoolShape s, const PackGrid g, const T* __restrict__ x, const T* __restrict__ dy,
                     T* __restrict__ dx) {
   const Item item = itemAt<N>(g, static_cast<int>(threadIdx.x));
@@ -248,7 +246,7 @@ __device__ __forceinline__ void windowSums(const PoolShape& s, Span rows, Span c
 }
 
 template <class T, int N>
-__global__ void __launch_bounds__(kThreads, kBlocks)
+__global__ void __launch_bounds__(kPoolThreads, kBlocks)
     avgPool(const PoolShape s, bool countPadding, const PackGrid g, const T* __restrict__ x,
             T* __restrict__ y) {
   const Item item = itemAt<N>(g, static_cast<int>(threadIdx.x));
@@ -269,7 +267,7 @@ struct SliceSums {
 
 /// Few large windows: a block takes 32 packs of results, its warps the rows of their windows in turn.
 template <class T, int N>
-__global__ void __launch_bounds__(kThreads, kBlocks)
+__global__ void __launch_bounds__(kPoolThreads, kBlocks)
     avgPoolSliced(const PoolShape s, bool countPadding, const PackGrid g, const T* __restrict__ x,
                   T* __restrict__ y) {
   auto& shared = dynamicShared<SliceSums<T, N>>();
@@ -295,7 +293,7 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
 }
 
 template <class T, int N>
-__global__ void __launch_bounds__(kThreads, kBlocks)
+__global__ void __launch_bounds__(kPoolThreads, kBlocks)
     avgPoolBackward(const PoolShape s, bool countPadding, const PackGrid g, const T* __restrict__ dy,
                     T* __restrict__ dx) {
   const Item item = itemAt<N>(g, static_cast<int>(threadIdx.x));
@@ -335,9 +333,9 @@ void withPacks(const F& f, const Tensor& first, const Tensors&... others) {
 }
 
 PackGrid overInput(const PoolShape& s) {
-  return {s.images, s.height, s.width, s.packs, kThreads};
+  return {s.images, s.height, s.width, s.packs, kPoolThreads};
 }
-PackGrid overOutput(const PoolShape& s, int perBlock = kThreads) {
+PackGrid overOutput(const PoolShape& s, int perBlock = kPoolThreads) {
   return {s.images, s.outHeight, s.outWidth, s.packs, perBlock};
 }
 
@@ -377,10 +375,10 @@ void CudaOps::avgPool2d(const Pool2dParams& p, bool countPadding, const Tensor& 
         const PoolShape s(p, x.shape, y.shape, width);
         // Slices where a thread for each result would leave the device idle and windows have rows to share
         // out.
-        const int64_t threads = y.size() / width, busy = int64_t{context_.multiprocessors} * 4 * kThreads;
+        const int64_t threads = y.size() / width, busy = int64_t{context_.multiprocessors} * 4 * kPoolThreads;
         if (std::min(p.kernelH, s.height) >= kSlices / 2 && threads < busy) {
           const PackGrid g = overOutput(s, kWarpSize);
-          launch(context_, avgPoolSliced<T, width>, g.grid(), kThreads, sizeof(SliceSums<T, width>), s,
+          launch(context_, avgPoolSliced<T, width>, g.grid(), kPoolThreads, sizeof(SliceSums<T, width>), s,
                  countPadding, g, x.as<T>(), y.as<T>());
         } else {
           const PackGrid g = overOutput(s);

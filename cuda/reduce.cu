@@ -15,7 +15,7 @@ namespace spherenet::cuda {
 
 namespace {
 
-constexpr int kThreads = 256;
+constexpr int kReduceThreads = 256;
 /// Up to so many elements are added up by one thread.
 constexpr int64_t kFewElements = 16;
 /// Elements that make a block of threads worth a part of a row.
@@ -59,9 +59,9 @@ __device__ __forceinline__ double toDouble(T x) {
 
 /// One thread, one sum: short sums, or so many that they are enough work side by side.
 template <class T>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kReduceThreads)
     serialSumKernel(const Extents extents, const T* __restrict__ x, const Sums sums) {
-  const int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x, inner = extents.inner;
+  const int64_t i = static_cast<int64_t>(blockIdx.x) * kReduceThreads + threadIdx.x, inner = extents.inner;
   if (i >= extents.outer * inner) return;
   const bool narrow = i >> 32 == 0 && inner >> 32 == 0;
   const int64_t a = narrow ? static_cast<uint32_t>(i) / static_cast<uint32_t>(inner) : i / inner;
@@ -86,12 +86,12 @@ struct RowShared {
 };
 
 template <class T>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kReduceThreads)
     rowSumKernel(const Rows rows, const T* __restrict__ x, const Sums sums) {
   constexpr int kWidth = kPackWidth<T>;
   const int lane = static_cast<int>(threadIdx.x) & (rows.lanes - 1);
   const uint32_t lanes = static_cast<uint32_t>(rows.lanes);
-  const int64_t index = static_cast<int64_t>(blockIdx.x) * (kThreads / lanes) + threadIdx.x / lanes;
+  const int64_t index = static_cast<int64_t>(blockIdx.x) * (kReduceThreads / lanes) + threadIdx.x / lanes;
   const bool valid = index < rows.outer * rows.pieces;
   // More than one piece: one of them to a block, and blocks are counted by 31 bits.
   const uint32_t pieces = static_cast<uint32_t>(rows.pieces);
@@ -114,7 +114,7 @@ __global__ void __launch_bounds__(kThreads)
   }
 #pragma unroll 4
   for (int64_t i = single + lane; i < end; i += rows.lanes) sum += toDouble(from[i]);
-  if (rows.lanes == kThreads) {
+  if (rows.lanes == kReduceThreads) {
     sum = blockSum(sum, dynamicShared<RowShared>().scratch);
   } else {
     sum = warpSum(sum, rows.lanes);
@@ -133,14 +133,14 @@ struct Columns {
 
 template <int N>
 struct ColumnShared {
-  double sums[N][kThreads];
+  double sums[N][kReduceThreads];
 };
 
 template <class T, int N>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kReduceThreads)
     columnSumKernel(const Columns columns, const T* __restrict__ x, const Sums sums) {
   ColumnShared<N>& shared = dynamicShared<ColumnShared<N>>();
-  const int thread = static_cast<int>(threadIdx.x), width = columns.width, height = kThreads / width;
+  const int thread = static_cast<int>(threadIdx.x), width = columns.width, height = kReduceThreads / width;
   const int row = thread / width;
   const uint32_t block = blockIdx.x / columns.tiles;  // outer index * pieces + piece
   const int64_t inner = columns.extents.inner;
@@ -203,15 +203,15 @@ void sumRows(const Context& context, int64_t outer, int64_t count, const T* x, c
   // A thread shall have four packs to add up.
   while (rows.lanes < kWarpSize && int64_t{rows.lanes} * kWidth * 4 < count) rows.lanes *= 2;
   if (count > int64_t{kWarpSize} * kWidth * 8) {
-    rows.lanes = kThreads;
+    rows.lanes = kReduceThreads;
     const int64_t pieces = piecesOf(context, outer, count, kRowPiece, cut);
     rows.length = ceilDivide(ceilDivide(count, pieces), kWidth) * kWidth;
     rows.pieces = ceilDivide(count, rows.length);
   }
   sumPieces(context, {outer, rows.pieces, 1}, sums, [&](const Sums& to) {
-    const int64_t blocks = ceilDivide(outer * rows.pieces, kThreads / rows.lanes);
-    launch(context, rowSumKernel<T>, dim3(static_cast<unsigned>(blocks)), kThreads, sizeof(RowShared), rows,
-           x, to);
+    const int64_t blocks = ceilDivide(outer * rows.pieces, kReduceThreads / rows.lanes);
+    launch(context, rowSumKernel<T>, dim3(static_cast<unsigned>(blocks)), kReduceThreads, sizeof(RowShared),
+           rows, x, to);
   });
 }
 
@@ -221,13 +221,13 @@ void sumColumns(const Context& context, const Extents& extents, const T* x, cons
   const int64_t tiles = ceilDivide(threads, kTileBytes / static_cast<int64_t>(N * sizeof(T)));
   Columns columns{extents, 1, static_cast<uint32_t>(tiles), extents.count,
                   static_cast<int32_t>(ceilDivide(threads, tiles))};
-  const int64_t height = kThreads / columns.width;
+  const int64_t height = kReduceThreads / columns.width;
   const int64_t pieces = piecesOf(context, extents.outer * tiles, extents.count, height * kColumnPiece, cut);
   columns.length = ceilDivide(extents.count, pieces);
   columns.pieces = static_cast<uint32_t>(ceilDivide(extents.count, columns.length));
   sumPieces(context, {extents.outer, columns.pieces, extents.inner}, sums, [&](const Sums& to) {
     const int64_t blocks = extents.outer * columns.pieces * tiles;
-    launch(context, columnSumKernel<T, N>, dim3(static_cast<unsigned>(blocks)), kThreads,
+    launch(context, columnSumKernel<T, N>, dim3(static_cast<unsigned>(blocks)), kReduceThreads,
            sizeof(ColumnShared<N>), columns, x, to);
   });
 }
@@ -237,11 +237,11 @@ template <class T>
 void sumMiddle(const Context& context, const Extents& extents, const T* x, const Sums& sums, bool cut) {
   const auto [outer, count, inner] = extents;
   const bool alone =
-      inner > 1 && count * inner <= kRowPiece && outer * inner >= context.multiprocessors * kThreads;
+      inner > 1 && count * inner <= kRowPiece && outer * inner >= context.multiprocessors * kReduceThreads;
   if (count <= kFewElements || alone) {
-    const int64_t blocks = ceilDivide(outer * inner, kThreads);
-    return launch(context, serialSumKernel<T>, dim3(static_cast<unsigned>(blocks)), kThreads, 0, extents, x,
-                  sums);
+    const int64_t blocks = ceilDivide(outer * inner, kReduceThreads);
+    return launch(context, serialSumKernel<T>, dim3(static_cast<unsigned>(blocks)), kReduceThreads, 0,
+                  extents, x, sums);
   }
   if (inner == 1) return sumRows(context, outer, count, x, sums, cut);
   if (inner % kPackWidth<T> == 0 && areAligned(x)) {

@@ -1,14 +1,10 @@
 // Softmax cross-entropy against integer labels.
-#include <limits>
-
 #include "cuda_ops.h"
+#include "device/numeric.cuh"
 #include "loss_launch.h"
 
 namespace spherenet::cuda {
 namespace {
-
-template <class T>
-constexpr T kLowest = -std::numeric_limits<T>::infinity();
 
 /// Against (1 - smoothing) * onehot + smoothing / classes.
 template <class T, bool WholeBlock>
@@ -20,7 +16,7 @@ __global__ void __launch_bounds__(kLossThreads, 1)
   for (int64_t row = team.first; row < rows; row += team.step) {
     const T* x = logits + row * classes;
     T* p = probabilities + row * classes;
-    T most = kLowest<T>;
+    T most = kMinusInfinity<T>;
 #pragma unroll 4
     for (int64_t j = team.thread; j < classes; j += team.size) most = x[j] > most ? x[j] : most;
     const double peak = team.most(static_cast<double>(most));

@@ -6,6 +6,7 @@
 #include <cuda_runtime.h>
 
 #include <cstdint>
+#include <limits>
 #include <type_traits>
 
 #include "../../native/tensor.h"
@@ -26,6 +27,9 @@ namespace cuda {
 /// What computes for values stored as T: double for double, else float.
 template <class T>
 using Compute = std::conditional_t<std::is_same_v<T, double>, double, float>;
+
+template <class T>
+constexpr T kMinusInfinity = -std::numeric_limits<T>::infinity();
 
 __device__ __forceinline__ float toCompute(float x) {
   return x;
