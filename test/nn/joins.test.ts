@@ -35,6 +35,11 @@ function unitShortcut(inChannels: number, outChannels: number, stride: number): 
   return new nn.Sequential(conv, new nn.BatchNorm2d(outChannels));
 }
 
+function layersOf(part: nn.Module | null): readonly nn.Module[] {
+  if (!(part instanceof nn.Sequential)) throw new TypeError('no Sequential');
+  return part.layers;
+}
+
 describe('Residual', () => {
   it(
     'adds its input or a shortcut to its body, and then rectifies',
@@ -74,14 +79,13 @@ describe('Residual', () => {
       twin.loadStateDict(await unit.stateDict());
       const x = tensor(numbers.normals(2 * 6 * 6 * 3), { shape: [2, 6, 6, 3], dtype: 'float32' });
       const dy = tensor(numbers.normals(2 * 3 * 3 * 4), { shape: [2, 3, 3, 4], dtype: 'float32' });
-      const [body, shortcut] = [twin.body as nn.Sequential, twin.shortcut as nn.Sequential];
-      const oneByOne = (layers: nn.Sequential): Tensor =>
-        [...layers].reduce((value, layer) => layer.forward(value), x);
+      const oneByOne = (part: nn.Module | null): Tensor =>
+        layersOf(part).reduce((value, layer) => layer.forward(value), x);
       for (const training of [true, false]) {
         unit.train(training);
         twin.train(training);
         const together = unit.forward(x);
-        const expected = ops.relu(ops.add(oneByOne(body), oneByOne(shortcut)));
+        const expected = ops.relu(ops.add(oneByOne(twin.body), oneByOne(twin.shortcut)));
         expect(together).toBeAllClose(expected, 1e-5);
         together.backward(dy);
         expected.backward(dy);
