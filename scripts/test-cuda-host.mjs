@@ -31,6 +31,8 @@ const SCHEDULES = [
 const ONCE = ['emulator_test'];
 /** What computes on tensors. */
 const SUITES = ['ops', 'losses', 'nn', 'optim', 'models', 'train', 'core'].map((name) => `test/${name}/`);
+/** Sizes that no emulator should fill, and kernels that the other tests run too. */
+const CPU_ONLY = ['test/models/parameter_counts.test.ts'];
 /** What asks for the device by itself, and for faults of it. */
 const DEVICE_SUITES = ['test/core/cuda.test.ts', 'test/faults/cuda.test.ts'];
 
@@ -141,8 +143,9 @@ mkdirSync(folder, { recursive: true });
 const schedules = options.sanitize ? SCHEDULES.slice(0, 1) : SCHEDULES;
 await runPrograms(schedules);
 const suites = options.sanitize ? SUITES.slice(0, 1) : SUITES;
+const elsewhere = [...DEVICE_SUITES, ...CPU_ONLY];
 for (const schedule of schedules) {
-  runJest((file) => suites.some((suite) => file.startsWith(suite)) && !DEVICE_SUITES.includes(file), {
+  runJest((file) => suites.some((suite) => file.startsWith(suite)) && !elsewhere.includes(file), {
     SPHERENET_TEST_DEVICE: 'cuda',
     SPHERENET_PRECISION: 'float32',
     ...schedule,
