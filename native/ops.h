@@ -44,6 +44,31 @@ struct AngularParams {
   double epsilon = 1e-4;  // added to sums of squares under the root
 };
 
+/// What a loss over angles makes of them; m is the margin. The kinds after the first are for Cosine only.
+///   Multiple         target psi(theta) = g(m theta), m >= 1, made monotone for Cosine: (-1)^j cos(m theta) -
+///   2j
+///                    on [j pi/m, (j+1) pi/m]; Linear 1 - 2 m theta / pi; Sigmoid as it is
+///   ClampedMultiple  target cos(min(m theta, pi)), m >= 1
+///   DividedOthers    target cos(theta), all others cos(theta / m), m >= 1
+///   AdditiveAngle    target cos(min(theta + m, pi)), m >= 0
+///   AdditiveCosine   target cos(theta) - m, m >= 0
+enum class MarginKind : int32_t {
+  Multiple = 0,
+  ClampedMultiple = 1,
+  DividedOthers = 2,
+  AdditiveAngle = 3,
+  AdditiveCosine = 4
+};
+
+struct MarginParams {
+  MarginKind kind = MarginKind::Multiple;
+  double margin = 1;
+  double lambda = 0;      // annealing, >= 0: the target's value is (lambda g + psi) / (1 + lambda)
+  double scale = 0;       // > 0: every feature counts as of this length; 0: as of its own
+  double smoothing = 0;   // in [0, 1): as of softmaxCrossEntropy
+  bool detached = false;  // the gradient takes g's slope where the value is psi's
+};
+
 /// Derivatives of asin are cut off where 1 - c^2 falls below this.
 constexpr double kMinSinSquared = 1e-6;
 
@@ -205,14 +230,14 @@ class Ops {
   virtual void softmaxCrossEntropyBackward(double smoothing, const Tensor& probabilities,
                                            const Tensor& labels, const Tensor& dloss,
                                            const Tensor& dlogits) = 0;
-  /// GA-Softmax: logits |x| g(theta_j), for the target |x| psi(theta_y) with psi the margin function (Cosine:
-  /// (-1)^j cos(m theta) - 2j on [j pi/m, (j+1) pi/m]; Linear 1 - 2 m theta / pi; Sigmoid g(m theta)).
-  /// cosines [N,C], norms [N] = |x|.
-  virtual void angularSoftmax(const AngularParams& a, double margin, const Tensor& cosines,
+  /// loss [] = mean over the batch of the cross-entropy of logits s g(theta_j), with a margin as `m` says;
+  /// s = m.scale or |x|. cosines [N,C], norms [N] = |x|. probabilities [N,C], for the gradient.
+  virtual void angularSoftmax(const AngularParams& a, const MarginParams& m, const Tensor& cosines,
                               const Tensor& norms, const Tensor& labels, const Tensor& loss,
                               const Tensor& probabilities) = 0;
-  /// dcosines [N,C], and radial [N] = d loss / d|x| / |x|: what the gradient has along x, as a multiple of x.
-  virtual void angularSoftmaxBackward(const AngularParams& a, double margin, const Tensor& cosines,
+  /// dcosines [N,C], and radial [N] = d loss / d|x| / |x|: what the gradient has along x, as a multiple of x;
+  /// 0 where the scale is fixed.
+  virtual void angularSoftmaxBackward(const AngularParams& a, const MarginParams& m, const Tensor& cosines,
                                       const Tensor& norms, const Tensor& labels, const Tensor& probabilities,
                                       const Tensor& dloss, const Tensor& dcosines, const Tensor& radial) = 0;
 

@@ -70,9 +70,10 @@ class CpuOps final : public Ops {
                            const Tensor& probabilities) override;
   void softmaxCrossEntropyBackward(double smoothing, const Tensor& probabilities, const Tensor& labels,
                                    const Tensor& dloss, const Tensor& dlogits) override;
-  void angularSoftmax(const AngularParams& a, double margin, const Tensor& cosines, const Tensor& norms,
-                      const Tensor& labels, const Tensor& loss, const Tensor& probabilities) override;
-  void angularSoftmaxBackward(const AngularParams& a, double margin, const Tensor& cosines,
+  void angularSoftmax(const AngularParams& a, const MarginParams& m, const Tensor& cosines,
+                      const Tensor& norms, const Tensor& labels, const Tensor& loss,
+                      const Tensor& probabilities) override;
+  void angularSoftmaxBackward(const AngularParams& a, const MarginParams& m, const Tensor& cosines,
                               const Tensor& norms, const Tensor& labels, const Tensor& probabilities,
                               const Tensor& dloss, const Tensor& dcosines, const Tensor& radial) override;
   void sgdStep(const SgdParams& p, const std::vector<Tensor>& parameters,

@@ -222,14 +222,15 @@ class OpsWithHalf final : public Ops {
                                    const Tensor& dloss, const Tensor& dlogits) override {
     cpu_.softmaxCrossEntropyBackward(smoothing, probabilities, labels, dloss, dlogits);
   }
-  void angularSoftmax(const AngularParams& a, double margin, const Tensor& cosines, const Tensor& norms,
-                      const Tensor& labels, const Tensor& loss, const Tensor& probabilities) override {
-    cpu_.angularSoftmax(a, margin, cosines, norms, labels, loss, probabilities);
+  void angularSoftmax(const AngularParams& a, const MarginParams& m, const Tensor& cosines,
+                      const Tensor& norms, const Tensor& labels, const Tensor& loss,
+                      const Tensor& probabilities) override {
+    cpu_.angularSoftmax(a, m, cosines, norms, labels, loss, probabilities);
   }
-  void angularSoftmaxBackward(const AngularParams& a, double margin, const Tensor& cosines,
+  void angularSoftmaxBackward(const AngularParams& a, const MarginParams& m, const Tensor& cosines,
                               const Tensor& norms, const Tensor& labels, const Tensor& probabilities,
                               const Tensor& dloss, const Tensor& dcosines, const Tensor& radial) override {
-    cpu_.angularSoftmaxBackward(a, margin, cosines, norms, labels, probabilities, dloss, dcosines, radial);
+    cpu_.angularSoftmaxBackward(a, m, cosines, norms, labels, probabilities, dloss, dcosines, radial);
   }
   void sgdStep(const SgdParams& p, const std::vector<Tensor>& parameters,
                const std::vector<Tensor>& gradients, const std::vector<Tensor>& velocities) override {

@@ -48,6 +48,12 @@ inline constexpr auto fieldsOf<AngularParams> =
                field("epsilon", &AngularParams::epsilon)};
 
 template <>
+inline constexpr auto fieldsOf<MarginParams> =
+    std::tuple{field("kind", &MarginParams::kind),           field("margin", &MarginParams::margin),
+               field("lambda", &MarginParams::lambda),       field("scale", &MarginParams::scale),
+               field("smoothing", &MarginParams::smoothing), field("detached", &MarginParams::detached)};
+
+template <>
 inline constexpr auto fieldsOf<SgdParams> = std::tuple{field("lr", &SgdParams::lr),
                                                        field("momentum", &SgdParams::momentum),
                                                        field("dampening", &SgdParams::dampening),

@@ -255,7 +255,7 @@ inline void checkLongRows(Ops& ops) {
       Array loss(dtype, dims({})), p(dtype, logits.shape()), dlogits(dtype, logits.shape());
       ops.softmaxCrossEntropy(0.1, logits, labels, loss, p);
       ops.softmaxCrossEntropyBackward(0.1, p, labels, dloss, dlogits);
-      AngularCase t({.op = AngularOperator::Linear}, 2, dtype, rows, classes);
+      AngularCase t({.op = AngularOperator::Linear}, {.margin = 2}, dtype, rows, classes);
       t.forward(ops);
       t.backward(ops);
       double want = 0, wantAngular = 0;
@@ -266,8 +266,7 @@ inline void checkLongRows(Ops& ops) {
           row.push_back(logits[i * classes + j]);
           mean += row.back() / classes;
           const double c = t.cosines[i * classes + j];
-          angular.push_back(t.norms[i] *
-                            (j == t.labels[i] ? marginReference(t.a, 2, c) : angularReference(t.a, c)));
+          angular.push_back(t.norms[i] * logitReference(t.a, t.m, j == t.labels[i], c));
         }
         want += (logSum(row) - 0.9 * row[static_cast<size_t>(labels[i])] - 0.1 * mean) / rows;
         wantAngular += (logSum(angular) - angular[static_cast<size_t>(t.labels[i])]) / rows;

@@ -60,6 +60,13 @@ export type NativeOp =
 /** Enums of native/ops.h. */
 export const BinaryOp = { Add: 0, Sub: 1, Mul: 2 } as const;
 export const UnaryOp = { Abs: 0, Square: 1, Sqrt: 2 } as const;
+export const MarginKind = {
+  Multiple: 0,
+  ClampedMultiple: 1,
+  DividedOthers: 2,
+  AdditiveAngle: 3,
+  AdditiveCosine: 4,
+} as const;
 
 /** What the addon exports. Private to ts/core and ts/ops; arguments of ops are in the order of native/ops.h. */
 export interface Binding {
