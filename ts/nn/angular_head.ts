@@ -1,18 +1,29 @@
-import { checkInteger, checkNumber } from '../core/errors';
+import { checkInteger, checkNumber, checkOneOf } from '../core/errors';
 import type { Tensor } from '../core/tensor';
 import { gaSoftmax } from '../losses';
+import type { GaSoftmaxOperator } from '../losses';
+import { checkSmoothing, lengths } from '../losses/angular_softmax';
+import { GA_SOFTMAX_OPERATORS } from '../losses/ga_softmax';
 import * as ops from '../ops';
 import { widened } from '../ops/cast';
 import { checkAngular } from './angular';
 import type { AngularOptions, CheckedAngular } from './angular';
-import { Head } from './head';
+import { annealed, checkAnnealing, counter, countOf } from './annealing';
+import type { Annealing, CheckedAnnealing } from './annealing';
+import { checkFeatures, Head } from './head';
 import { heNormal } from './init';
 import type { InitOptions, Initializer } from './init';
 import { parameter } from './parameter';
 
 export interface AngularHeadOptions extends AngularOptions, InitOptions {
+  /** g(θ): `cosine` (the default), `linear` or `sigmoid`. */
+  operator?: GaSoftmaxOperator | undefined;
   /** The target's angle counts this many times in the loss, at least 1; 1 by default. */
   margin?: number | undefined;
+  /** Lets the margin come in step by step; `{}` for the authors' schedule. In full from the start by default. */
+  annealing?: Annealing | undefined;
+  /** Share of the target's probability that is spread over all classes, in [0, 1); 0 by default. */
+  labelSmoothing?: number | undefined;
   /** How the weight is made; heNormal by default. */
   init?: Initializer | undefined;
 }
@@ -24,6 +35,7 @@ export interface AngularHeadOptions extends AngularOptions, InitOptions {
  *
  * ```ts
  * const head = new nn.AngularHead(256, 10, { operator: 'linear', margin: 4 });
+ * const sphereFace = new nn.AngularHead(512, 10_572, { margin: 4, annealing: {} });
  * ```
  *
  * Features are `[N, features]`, the weight is `[classes, features]`.
@@ -34,34 +46,55 @@ export class AngularHead extends Head {
   readonly features: number;
   readonly classes: number;
   readonly margin: number;
-  private readonly angular: CheckedAngular;
+  readonly labelSmoothing: number;
+  /**
+   * How many times loss() was called in training mode: int32 [1], a part of the state, so that a training that is
+   * taken up again goes on with the λ it had. Null without annealing.
+   */
+  readonly iterations: Tensor | null;
+  private readonly annealing: CheckedAnnealing | null;
+  private readonly angular: CheckedAngular & { readonly operator: GaSoftmaxOperator };
 
   /** @throws SphereNetError naming the argument that is out of range */
   constructor(features: number, classes: number, options: AngularHeadOptions = {}) {
     super();
     const { margin = 1, dtype = 'float32', generator, init = heNormal } = options;
+    const { operator = 'cosine', annealing, labelSmoothing = 0 } = options;
     checkInteger('AngularHead', 'features', features, 1);
     checkInteger('AngularHead', 'classes', classes, 2);
     checkNumber('AngularHead', 'margin', margin, 'a number of at least 1', (value) => value >= 1);
+    checkOneOf('AngularHead', 'operator', operator, GA_SOFTMAX_OPERATORS);
+    checkSmoothing('AngularHead', labelSmoothing);
     this.features = features;
     this.classes = classes;
     this.margin = margin;
-    this.angular = checkAngular('AngularHead', options);
+    this.labelSmoothing = labelSmoothing;
+    this.annealing = annealing ? checkAnnealing('AngularHead', annealing) : null;
+    this.angular = { ...checkAngular('AngularHead', options), operator };
     this.weight = parameter(init([classes, features], { dtype, generator }), 'sphereKernel');
+    this.iterations = annealing ? counter() : null;
+  }
+
+  /** λ of the last loss in training mode, and of those in inference mode; 0 without annealing. */
+  get lambda(): number {
+    return this.annealing && this.iterations ? annealed(this.annealing, countOf(this.iterations)) : 0;
   }
 
   /** ‖x‖ g(θ) without the margin, which is for training only; float32 where the features have 16 bits. */
   logits(features: Tensor): Tensor {
+    checkFeatures(this, features);
     const x = widened(features);
     return ops.mul(ops.sphereLinear(x, this.weight, this.angular), lengths(x, this.angular.epsilon));
   }
 
   loss(features: Tensor, labels: Tensor): Tensor {
-    return gaSoftmax(features, this.weight, labels, { ...this.angular, margin: this.margin });
+    checkFeatures(this, features);
+    const { angular, annealing, iterations, margin, labelSmoothing } = this;
+    const iteration = iterations ? countOf(iterations) + (this.training ? 1 : 0) : 0;
+    const lambda = annealing ? annealed(annealing, iteration) : 0;
+    const options = { ...angular, margin, lambda, labelSmoothing };
+    const loss = gaSoftmax(features, this.weight, labels, options);
+    if (this.training) iterations?.assign([iteration]);
+    return loss;
   }
-}
-
-/** √(Σx² + ε) of each row, `[N, 1]`. */
-function lengths(x: Tensor, epsilon: number): Tensor {
-  return ops.sqrt(ops.scale(ops.sum(ops.square(x), { axes: 1, keepDims: true }), 1, epsilon));
 }

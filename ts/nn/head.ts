@@ -1,4 +1,6 @@
+import { fail } from '../core/errors';
 import type { Tensor } from '../core/tensor';
+import { checkTensor } from '../ops/check';
 import { Module } from './module';
 
 /**
@@ -18,4 +20,12 @@ export abstract class Head extends Module {
   forward(features: Tensor): Tensor {
     return this.logits(features);
   }
+}
+
+/** Checks that features are those that a head was made for. */
+export function checkFeatures({ features, constructor }: Head, x: unknown): asserts x is Tensor {
+  const owner = constructor.name;
+  checkTensor(owner, 'features', x);
+  if (x.rank !== 2 || x.shape[1] !== features)
+    fail(owner, 'features', `of shape [N, ${features}], which the head was made for`, x.describe());
 }
