@@ -318,6 +318,48 @@ export const mutants = [
     ],
   ),
   ...ops(
+    'device/margins.cuh',
+    ['angularSoftmax'],
+    [
+      {
+        name: 'the margin adds to the angle without being stopped at pi',
+        find: '    if (phi >= kPi) return {-1, 0, 2};\n',
+        replace: '',
+      },
+      {
+        name: 'the slope of a divided angle is that of a whole one',
+        find: 'ratio = 2 * half.sin * half.cos / divisor;',
+        replace: 'ratio = 2 * half.sin * half.cos;',
+      },
+      {
+        name: 'a detached margin keeps its own slope',
+        find: 'if (m.detached) target.slope = plain.slope;',
+        replace: '',
+      },
+      {
+        name: 'annealing moves the value but not its distance from 1',
+        find: 'share * plain.below + rest * target.below};',
+        replace: 'target.below};',
+      },
+    ],
+  ),
+  ...ops(
+    'angular_softmax.cu',
+    ['angularSoftmax'],
+    [
+      {
+        name: 'the sum that smoothing needs stays in its threads',
+        find: 'if (m.smoothing > 0) gaps = team.sum(gaps);',
+        replace: '',
+      },
+      {
+        name: 'a fixed scale moves with the features',
+        find: 'defined && m.scale == 0 && length > 0;',
+        replace: 'defined && length > 0;',
+      },
+    ],
+  ),
+  ...ops(
     'device/channel_grid.cuh',
     ['batchNorm'],
     [
