@@ -82,14 +82,33 @@ function gaSoftmaxCase(draw: Draw): Case {
   const features = draw.between(2, SMALL ? 9 : 200);
   const operator = draw.pick(['cosine', 'linear', 'sigmoid'] as const);
   const margin = draw.pick([1, 2, 3.5, 4]);
+  const [lambda, labelSmoothing] = [draw.pick([0, 0, 5]), draw.pick([0, 0, 0.1])];
+  const options = { operator, margin, lambda, labelSmoothing };
   return {
-    text: words({ n, classes, features, operator, margin }),
+    text: words({ n, classes, features, ...options }),
     kind: 'angular',
     run(inputs) {
       const x = inputs.activation([n, features]);
       const w = inputs.filter([classes, features]);
       const labels = inputs.labels(n, classes);
-      return inputs.backward(losses.gaSoftmax(x, w, labels, { operator, margin }), { x, w });
+      return inputs.backward(losses.gaSoftmax(x, w, labels, options), { x, w });
+    },
+  };
+}
+
+function marginCase(draw: Draw): Case {
+  const [n, classes] = drawScores(draw);
+  const features = draw.between(2, SMALL ? 9 : 200);
+  const loss = draw.pick(['normFace', 'cosFace', 'arcFace', 'sphereFace', 'sphereFaceR'] as const);
+  const options = { scale: draw.pick([8, 30]), labelSmoothing: draw.pick([0, 0, 0.1]) };
+  return {
+    text: words({ n, classes, features, loss, ...options }),
+    kind: 'angular',
+    run(inputs) {
+      const x = inputs.activation([n, features]);
+      const w = inputs.filter([classes, features]);
+      const labels = inputs.labels(n, classes);
+      return inputs.backward(losses[loss](x, w, labels, options), { x, w });
     },
   };
 }
@@ -181,6 +200,7 @@ export const LAYERS: readonly Operation[] = [
   operation('batchNorm, inference', ACTIVATIONS, (draw) => batchNormCase(draw, false)),
   operation('softmaxCrossEntropy', WIDE, crossEntropyCase),
   operation('gaSoftmax', ['float32', 'tf32', 'float64'], gaSoftmaxCase),
+  operation('margin losses', ['float32', 'tf32', 'float64'], marginCase),
   operation('orthogonality', ['float32', 'tf32', 'float64'], orthogonalityCase),
   operation('SGD', WIDE, (draw) => optimizerCase(draw, 'SGD')),
   operation('Adam', WIDE, (draw) => optimizerCase(draw, 'Adam')),
