@@ -1,7 +1,8 @@
-// Elementwise ops: binary with broadcasting, affine, unary, leaky ReLU, and their gradients. Limited by
-// memory, so the kinds of an op are told apart at run time, which costs nothing.
+// Elementwise ops: binary with broadcasting, affine, unary, power, leaky ReLU, and their gradients; one-hot
+// rows. Limited by memory, so the kinds of an op are told apart at run time, which costs nothing.
 #include "broadcast.cuh"
 #include "cuda_ops.h"
+#include "device/angular.cuh"
 
 namespace spherenet::cuda {
 
@@ -9,6 +10,9 @@ namespace {
 
 template <class C>
 __device__ __forceinline__ C combine(BinaryOp op, C a, C b) {
+  if constexpr (std::is_floating_point_v<C>) {
+    if (op == BinaryOp::Div) return a / b;
+  }
   return op == BinaryOp::Add ? a + b : op == BinaryOp::Sub ? a - b : a * b;
 }
 
@@ -75,11 +79,49 @@ struct Affine {
   __device__ __forceinline__ T operator()(T x) const { return toStorage<T>(factor * toCompute(x) + offset); }
 };
 
+/// The functions that take many instructions, each of which would be there once per element of a thread: so
+/// they are called instead of inlined.
+template <class C>
+__device__ __noinline__ C transcendental(UnaryOp op, C x) {
+  switch (op) {
+    case UnaryOp::Exp:
+      return exp(x);
+    case UnaryOp::Log:
+      return log(x);
+    case UnaryOp::Tanh:
+      return tanh(x);
+    case UnaryOp::Softplus:  // e^x alone would overflow
+      return (x > 0 ? x : C(0)) + log1p(exp(-fabs(x)));
+    default:
+      return acos(clampToOne(x));
+  }
+}
+
+/// Their slopes.
+template <class C>
+__device__ __noinline__ C transcendentalSlope(UnaryOp op, C x) {
+  if (op == UnaryOp::Exp) return exp(x);
+  if (op == UnaryOp::Log) return 1 / x;
+  if (op == UnaryOp::Acos) {
+    const C c = clampToOne(x), sinSquared = (1 - c) * (1 + c), least = static_cast<C>(kMinSinSquared);
+    return -1 / sqrt(sinSquared < least ? least : sinSquared);
+  }
+  const C decay = exp((op == UnaryOp::Tanh ? -2 : -1) * fabs(x)), whole = 1 + decay;
+  if (op == UnaryOp::Tanh) return 4 * decay / (whole * whole);
+  return (x < 0 ? decay : C(1)) / whole;
+}
+
+template <class C>
+__device__ __noinline__ C powerOf(C x, C exponent) {
+  return pow(x, exponent);
+}
+
 template <class T>
 struct Unary {
   UnaryOp op;
   __device__ __forceinline__ T operator()(T x) const {
     const Compute<T> v = toCompute(x);
+    if (op > UnaryOp::Sqrt) return toStorage<T>(transcendental(op, v));
     return toStorage<T>(op == UnaryOp::Abs ? fabs(v) : op == UnaryOp::Square ? v * v : sqrt(v));
   }
 };
@@ -90,7 +132,9 @@ struct UnaryGradient {
   __device__ __forceinline__ T operator()(T x, T dy) const {
     const Compute<T> v = toCompute(x), g = toCompute(dy);
     Compute<T> dx;
-    if (op == UnaryOp::Abs) {
+    if (op > UnaryOp::Sqrt) {
+      dx = g * transcendentalSlope(op, v);
+    } else if (op == UnaryOp::Abs) {
       dx = v > 0 ? g : v < 0 ? -g : 0;  // the subgradient 0 at 0
     } else if (op == UnaryOp::Square) {
       dx = 2 * v * g;
@@ -98,6 +142,51 @@ struct UnaryGradient {
       dx = v == 0 ? 0 : g * (rsqrt(v) / 2);  // the slope at 0 is infinite; 0 instead keeps gradients finite
     }
     return toStorage<T>(dx);
+  }
+};
+
+template <class T>
+struct Power {
+  Compute<T> exponent;
+  __device__ __forceinline__ T operator()(T x) const { return toStorage<T>(powerOf(toCompute(x), exponent)); }
+};
+
+template <class T>
+struct PowerGradient {
+  Compute<T> exponent, lower;  // lower: exponent - 1
+  __device__ __forceinline__ T operator()(T x, T dy) const {
+    const Compute<T> v = toCompute(x);
+    if (v == 0 && exponent < 1) return toStorage<T>(0);  // as for the root
+    return toStorage<T>(toCompute(dy) * exponent * powerOf(v, lower));
+  }
+};
+
+/// y[i] = whether element i is its row's label.
+template <class T>
+struct OneHot {
+  static constexpr int kWidth = kPackWidth<T>, kUnroll = 2;
+  template <int N>
+  using Inputs = Pack<T, N>;
+
+  const int32_t* labels;
+  T* y;
+  uint32_t classes;
+  bool packed;
+
+  template <int N>
+  __device__ __forceinline__ Inputs<N> load(int64_t i) const {
+    Pack<T, N> pack;
+#pragma unroll
+    for (int j = 0; j < N; ++j) {
+      const uint32_t at = static_cast<uint32_t>(i) + j, row = at / classes;
+      const bool isLabel = static_cast<uint32_t>(labels[row]) == at - row * classes;
+      pack.at[j] = toStorage<T>(isLabel ? 1 : 0);
+    }
+    return pack;
+  }
+  template <int N>
+  __device__ __forceinline__ void store(int64_t i, const Inputs<N>& in) const {
+    storePack(y + i, in);
   }
 };
 
@@ -148,6 +237,30 @@ void CudaOps::unaryBackward(UnaryOp op, const Tensor& x, const Tensor& dy, const
   withStorage(dx.dtype, [&](auto type) {
     using T = decltype(type);
     launchMapPairs<T>(context_, x, dy, dx, UnaryGradient<T>{op});
+  });
+}
+
+void CudaOps::power(double exponent, const Tensor& x, const Tensor& y) {
+  withStorage(y.dtype, [&](auto type) {
+    using T = decltype(type);
+    launchMap<T, T>(context_, x, y, Power<T>{static_cast<Compute<T>>(exponent)});
+  });
+}
+
+void CudaOps::powerBackward(double exponent, const Tensor& x, const Tensor& dy, const Tensor& dx) {
+  withStorage(dx.dtype, [&](auto type) {
+    using T = decltype(type);
+    const PowerGradient<T> gradient{static_cast<Compute<T>>(exponent), static_cast<Compute<T>>(exponent - 1)};
+    launchMapPairs<T>(context_, x, dy, dx, gradient);
+  });
+}
+
+void CudaOps::oneHot(const Tensor& labels, const Tensor& y) {
+  withStorage(y.dtype, [&](auto type) {
+    using T = decltype(type);
+    const auto classes = static_cast<uint32_t>(y.shape[1]);
+    const OneHot<T> rows{labels.as<int32_t>(), y.as<T>(), classes, areAligned(y.data)};
+    launchElementwise(context_, rows, y.size());
   });
 }
 

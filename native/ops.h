@@ -72,8 +72,20 @@ struct MarginParams {
 /// Derivatives of asin are cut off where 1 - c^2 falls below this.
 constexpr double kMinSinSquared = 1e-6;
 
-enum class BinaryOp : int32_t { Add = 0, Sub = 1, Mul = 2 };
-enum class UnaryOp : int32_t { Abs = 0, Square = 1, Sqrt = 2 };
+/// Div: floating point only, as IEEE 754 has it.
+enum class BinaryOp : int32_t { Add = 0, Sub = 1, Mul = 2, Div = 3 };
+/// Softplus is log(1 + e^x). Acos takes its input into [-1, 1]; its slope is -1 / sqrt(1 - x^2), cut off as
+/// above.
+enum class UnaryOp : int32_t {
+  Abs = 0,
+  Square = 1,
+  Sqrt = 2,
+  Exp = 3,
+  Log = 4,
+  Tanh = 5,
+  Softplus = 6,
+  Acos = 7
+};
 
 struct SgdParams {
   double lr = 0, momentum = 0, dampening = 0, weightDecay = 0;
@@ -112,6 +124,12 @@ class Ops {
   virtual void affine(double scale, double shift, const Tensor& x, const Tensor& y) = 0;
   virtual void unary(UnaryOp op, const Tensor& x, const Tensor& y) = 0;
   virtual void unaryBackward(UnaryOp op, const Tensor& x, const Tensor& dy, const Tensor& dx) = 0;
+  /// y = x^exponent, as C's pow has it.
+  virtual void power(double exponent, const Tensor& x, const Tensor& y) = 0;
+  /// dx = exponent * x^(exponent - 1) * dy; 0 at x = 0 where the exponent is below 1.
+  virtual void powerBackward(double exponent, const Tensor& x, const Tensor& dy, const Tensor& dx) = 0;
+  /// y [N,C] = 1 in each row's column of int32 labels [N], which lie in [0, C), else 0. Any floating-point y.
+  virtual void oneHot(const Tensor& labels, const Tensor& y) = 0;
   /// y = x where x > 0, else slope * x. NaN stays NaN.
   virtual void leakyRelu(double slope, const Tensor& x, const Tensor& y) = 0;
   /// Needs the output only (slope >= 0): dx = dy where y > 0, else slope * dy.

@@ -15,6 +15,9 @@ class CpuOps final : public Ops {
   void affine(double scale, double shift, const Tensor& x, const Tensor& y) override;
   void unary(UnaryOp op, const Tensor& x, const Tensor& y) override;
   void unaryBackward(UnaryOp op, const Tensor& x, const Tensor& dy, const Tensor& dx) override;
+  void power(double exponent, const Tensor& x, const Tensor& y) override;
+  void powerBackward(double exponent, const Tensor& x, const Tensor& dy, const Tensor& dx) override;
+  void oneHot(const Tensor& labels, const Tensor& y) override;
   void leakyRelu(double slope, const Tensor& x, const Tensor& y) override;
   void leakyReluBackward(double slope, const Tensor& y, const Tensor& dy, const Tensor& dx) override;
   void sumTo(const Tensor& x, const Tensor& y) override;

@@ -1,4 +1,5 @@
-// Elementwise ops: binary with broadcasting, affine, unary, leaky ReLU, and their gradients.
+// Elementwise ops: binary with broadcasting, affine, unary, power, leaky ReLU, and their gradients; one-hot
+// rows.
 #include <cmath>
 #include <type_traits>
 
@@ -20,6 +21,7 @@ T combine(T a, T b) {
   if constexpr (op == BinaryOp::Add) return static_cast<T>(u + v);
   if constexpr (op == BinaryOp::Sub) return static_cast<T>(u - v);
   if constexpr (op == BinaryOp::Mul) return static_cast<T>(u * v);
+  if constexpr (op == BinaryOp::Div) return static_cast<T>(u / v);
 }
 
 /// One run; a stride of 0 repeats the first element.
@@ -92,6 +94,9 @@ void combineTensors(BinaryOp op, const Tensor& a, const Tensor& b, const Tensor&
       return combineTensors<BinaryOp::Sub, T>(a, b, y);
     case BinaryOp::Mul:
       return combineTensors<BinaryOp::Mul, T>(a, b, y);
+    case BinaryOp::Div:
+      if constexpr (std::is_floating_point_v<T>) return combineTensors<BinaryOp::Div, T>(a, b, y);
+      throw std::logic_error("integers are not divided");
   }
 }
 
@@ -116,6 +121,41 @@ void mapPairs(const Tensor& xTensor, const Tensor& dyTensor, const Tensor& dxTen
     SPHERENET_INDEPENDENT
     for (int64_t i = begin; i < end; ++i) dx[i] = f(x[i], dy[i]);
   });
+}
+
+/// x in [-1, 1]; NaN stays NaN.
+template <class T>
+T clampToOne(T x) {
+  const T below = x > 1 ? T(1) : x;
+  return below < -1 ? T(-1) : below;
+}
+
+/// log(1 + e^x), where e^x alone would overflow too.
+template <class T>
+T softplus(T x) {
+  return (x > 0 ? x : T(0)) + std::log1p(std::exp(-std::abs(x)));
+}
+
+/// The slope of softplus, 1 / (1 + e^-x).
+template <class T>
+T logistic(T x) {
+  const T decay = std::exp(-std::abs(x));
+  return (x < 0 ? decay : T(1)) / (1 + decay);
+}
+
+/// The slope of tanh, 1 / cosh^2 x: precise where 1 - tanh^2 x cancels.
+template <class T>
+T tanhSlope(T x) {
+  const T decay = std::exp(-2 * std::abs(x));
+  return 4 * decay / ((1 + decay) * (1 + decay));
+}
+
+/// The slope of acos, cut off next to -1 and 1.
+template <class T>
+T acosSlope(T x) {
+  const T c = clampToOne(x), sinSquared = (1 - c) * (1 + c);
+  return -1 /
+         std::sqrt(sinSquared < static_cast<T>(kMinSinSquared) ? static_cast<T>(kMinSinSquared) : sinSquared);
 }
 
 /// condition ? value : factor * value, in a form that the compiler vectorises although a multiplication may
@@ -153,6 +193,16 @@ void CpuOps::unary(UnaryOp op, const Tensor& x, const Tensor& y) {
         return mapElements<T>(x, y, [](T v) { return v * v; });
       case UnaryOp::Sqrt:
         return mapElements<T>(x, y, [](T v) { return std::sqrt(v); });
+      case UnaryOp::Exp:
+        return mapElements<T>(x, y, [](T v) { return std::exp(v); });
+      case UnaryOp::Log:
+        return mapElements<T>(x, y, [](T v) { return std::log(v); });
+      case UnaryOp::Tanh:
+        return mapElements<T>(x, y, [](T v) { return std::tanh(v); });
+      case UnaryOp::Softplus:
+        return mapElements<T>(x, y, [](T v) { return softplus(v); });
+      case UnaryOp::Acos:
+        return mapElements<T>(x, y, [](T v) { return std::acos(clampToOne(v)); });
     }
   });
 }
@@ -172,7 +222,47 @@ void CpuOps::unaryBackward(UnaryOp op, const Tensor& x, const Tensor& dy, const 
       case UnaryOp::Sqrt:
         // The slope at 0 is infinite; 0 instead keeps gradients finite.
         return mapPairs<T>(x, dy, dx, [](T v, T g) { return v == 0 ? T(0) : g / (2 * std::sqrt(v)); });
+      case UnaryOp::Exp:
+        return mapPairs<T>(x, dy, dx, [](T v, T g) { return g * std::exp(v); });
+      case UnaryOp::Log:
+        return mapPairs<T>(x, dy, dx, [](T v, T g) { return g / v; });
+      case UnaryOp::Tanh:
+        return mapPairs<T>(x, dy, dx, [](T v, T g) { return g * tanhSlope(v); });
+      case UnaryOp::Softplus:
+        return mapPairs<T>(x, dy, dx, [](T v, T g) { return g * logistic(v); });
+      case UnaryOp::Acos:
+        return mapPairs<T>(x, dy, dx, [](T v, T g) { return g * acosSlope(v); });
     }
+  });
+}
+
+void CpuOps::power(double exponent, const Tensor& x, const Tensor& y) {
+  withFloat(y.dtype, [&](auto type) {
+    using T = decltype(type);
+    const T p = static_cast<T>(exponent);
+    mapElements<T>(x, y, [=](T v) { return std::pow(v, p); });
+  });
+}
+
+void CpuOps::powerBackward(double exponent, const Tensor& x, const Tensor& dy, const Tensor& dx) {
+  withFloat(dx.dtype, [&](auto type) {
+    using T = decltype(type);
+    const T p = static_cast<T>(exponent), lower = static_cast<T>(exponent - 1);
+    // The slope at 0 is infinite below exponent 1; 0 instead keeps gradients finite.
+    mapPairs<T>(x, dy, dx, [=](T v, T g) { return v == 0 && p < 1 ? T(0) : g * p * std::pow(v, lower); });
+  });
+}
+
+void CpuOps::oneHot(const Tensor& labelsTensor, const Tensor& yTensor) {
+  const int32_t* labels = labelsTensor.as<int32_t>();
+  const int64_t rows = yTensor.shape[0], classes = yTensor.shape[1];
+  withAny(yTensor.dtype, [&](auto type) {
+    using T = decltype(type);
+    T* y = yTensor.as<T>();
+    parallelRanges(rows, grainOfRows(classes), [&](int64_t begin, int64_t end) {
+      std::fill(y + begin * classes, y + end * classes, T(0.0f));
+      for (int64_t row = begin; row < end; ++row) y[row * classes + labels[row]] = T(1.0f);
+    });
   });
 }
 

@@ -96,6 +96,7 @@ class OpsWithHalf final : public Ops {
     cpu_.copyRegion(xStart, yStart, extent, x, y);
   }
   void broadcastTo(const Tensor& x, const Tensor& y) override { cpu_.broadcastTo(x, y); }
+  void oneHot(const Tensor& labels, const Tensor& y) override { cpu_.oneHot(labels, y); }
   void randomCropFlip(uint64_t seed, int32_t padding, bool flip, const Tensor& x, const Tensor& y) override {
     cpu_.randomCropFlip(seed, padding, flip, x, y);
   }
@@ -111,6 +112,12 @@ class OpsWithHalf final : public Ops {
   void unary(UnaryOp op, const Tensor& x, const Tensor& y) override { run<&CpuOps::unary, 1>(op, x, y); }
   void unaryBackward(UnaryOp op, const Tensor& x, const Tensor& dy, const Tensor& dx) override {
     run<&CpuOps::unaryBackward, 1>(op, x, dy, dx);
+  }
+  void power(double exponent, const Tensor& x, const Tensor& y) override {
+    run<&CpuOps::power, 1>(exponent, x, y);
+  }
+  void powerBackward(double exponent, const Tensor& x, const Tensor& dy, const Tensor& dx) override {
+    run<&CpuOps::powerBackward, 1>(exponent, x, dy, dx);
   }
   void leakyRelu(double slope, const Tensor& x, const Tensor& y) override {
     run<&CpuOps::leakyRelu, 1>(slope, x, y);

@@ -100,6 +100,9 @@ Napi::Object makeOpsTable(Napi::Env env) {
   row<&Ops::affine>(table, "affine");
   row<&Ops::unary>(table, "unary");
   row<&Ops::unaryBackward>(table, "unaryBackward");
+  row<&Ops::power>(table, "power");
+  row<&Ops::powerBackward>(table, "powerBackward");
+  row<&Ops::oneHot>(table, "oneHot");
   row<&Ops::leakyRelu>(table, "leakyRelu");
   row<&Ops::leakyReluBackward>(table, "leakyReluBackward");
   row<&Ops::sumTo>(table, "sumTo");

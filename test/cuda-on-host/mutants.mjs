@@ -457,6 +457,32 @@ export const mutants = [
     ],
   ),
   ...ops(
+    'elementwise.cu',
+    ['binary', 'unary', 'oneHot', 'halfElementwise'],
+    [
+      {
+        name: 'softplus of negative numbers is left to the logarithm',
+        find: 'return (x > 0 ? x : C(0)) + log1p(exp(-fabs(x)));',
+        replace: 'return x + log1p(exp(-fabs(x)));',
+      },
+      {
+        name: 'the slope of acos is not cut off',
+        find: 'sinSquared < least ? least : sinSquared',
+        replace: 'sinSquared',
+      },
+      {
+        name: 'the gradient of a power at 0 is infinite',
+        find: 'if (v == 0 && exponent < 1)',
+        replace: 'if (v == 0 && exponent < 0)',
+      },
+      {
+        name: 'one-hot rows mark the column behind the label',
+        find: '== at - row * classes;',
+        replace: '== at - row * classes - 1;',
+      },
+    ],
+  ),
+  ...ops(
     'elementwise.cuh',
     [],
     [

@@ -43,6 +43,7 @@ constexpr Group kGroups[] = {
     {"movement", checkMovement},
     {"binary", checkBinary},
     {"unary", checkUnary},
+    {"oneHot", checkOneHot},
     {"reductions", checkReductions},
     {"random", checkRandom},
     {"pooling", checkPooling},

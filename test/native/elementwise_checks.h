@@ -77,7 +77,10 @@ inline void checkBinaryCase(Ops& ops, BinaryOp op, const Array& a, const Array& 
   for (int64_t i = 0; i < shape.product(); ++i) {
     const Dims position = positionOf(shape, i);
     const double u = a[broadcastIndex(a.shape(), position)], v = b[broadcastIndex(b.shape(), position)];
-    want.push_back(op == BinaryOp::Add ? u + v : op == BinaryOp::Sub ? u - v : u * v);
+    want.push_back(op == BinaryOp::Add   ? u + v
+                   : op == BinaryOp::Sub ? u - v
+                   : op == BinaryOp::Mul ? u * v
+                                         : u / v);
   }
   ops.binary(op, a, b, y);  // y may be a or b: the expected values are there already
   expectNear("binary " + describe(a.shape()) + " " + describe(b.shape()), y, want,
@@ -85,11 +88,12 @@ inline void checkBinaryCase(Ops& ops, BinaryOp op, const Array& a, const Array& 
 }
 
 inline void checkBinary(Ops& ops) {
-  constexpr BinaryOp all[] = {BinaryOp::Add, BinaryOp::Sub, BinaryOp::Mul};
+  constexpr BinaryOp all[] = {BinaryOp::Add, BinaryOp::Sub, BinaryOp::Mul, BinaryOp::Div};
   constexpr DType dtypes[] = {DType::Float32, DType::Float64, DType::Int32};
   const auto make = [](DType dtype, const Dims& shape) { return Array::random(dtype, shape, -50, 50); };
   for (int trial = 0; trial < 300; ++trial) {
-    const DType dtype = dtypes[trial % 3];
+    const BinaryOp op = all[trial % 4];
+    const DType dtype = dtypes[trial / 4 % (op == BinaryOp::Div ? 2 : 3)];
     const int rank = static_cast<int>(randomInteger(0, 8));
     const Dims shape = randomDims(rank, rank > 5 ? 3 : rank > 3 ? 6 : 40);
     Dims sides[2] = {shape, shape};
@@ -109,7 +113,7 @@ inline void checkBinary(Ops& ops) {
       }
     }
     const Array a = make(dtype, sides[0]), b = make(dtype, sides[1]);
-    checkBinaryCase(ops, all[trial % 9 / 3], a, b, result, Array(dtype, result));
+    checkBinaryCase(ops, op, a, b, result, Array(dtype, result));
   }
   const std::pair<Dims, Dims> large[] = {
       {dims({40000}), dims({40000})},     {dims({40000}), dims({})},
@@ -137,6 +141,46 @@ inline void checkBinary(Ops& ops) {
   expectNear("int32 wraps", sum, {-2, 0}, 0);
 }
 
+struct Function {
+  const char* name;
+  UnaryOp op;
+  std::function<double(double)> value, slope;
+};
+inline const std::vector<Function>& transcendentals() {
+  static const std::vector<Function> all = {
+      {"exp", UnaryOp::Exp, [](double v) { return std::exp(v); }, [](double v) { return std::exp(v); }},
+      {"log", UnaryOp::Log, [](double v) { return std::log(v); }, [](double v) { return 1 / v; }},
+      {"tanh", UnaryOp::Tanh, [](double v) { return std::tanh(v); },
+       [](double v) { return 1 / (std::cosh(v) * std::cosh(v)); }},
+      {"softplus", UnaryOp::Softplus, [](double v) { return v > 30 ? v : std::log1p(std::exp(v)); },
+       [](double v) { return 1 / (1 + std::exp(-v)); }},
+      {"acos", UnaryOp::Acos,
+       [](double v) { return std::isnan(v) ? v : std::acos(std::min(std::max(v, -1.0), 1.0)); },
+       [](double v) {
+         return std::isnan(v) ? v : -1 / std::sqrt(std::max((1 - v) * (1 + v), kMinSinSquared));
+       }}};
+  return all;
+}
+inline double powerSlope(double v, double exponent) {
+  return v == 0 && exponent < 1 ? 0 : exponent * std::pow(v, exponent - 1);
+}
+
+inline void checkOneHot(Ops& ops) {
+  for (DType dtype : {DType::Float32, DType::Float64, DType::Bfloat16, DType::Float16}) {
+    for (const Dims& shape : {dims({1, 1}), dims({7, 3}), dims({301, 64}), dims({3, 5003})}) {
+      Array labels(DType::Int32, dims({shape[0]})), y(dtype, shape);
+      std::vector<double> want(static_cast<size_t>(y.size()), 0.0);
+      for (int64_t row = 0; row < shape[0]; ++row) {
+        const int64_t label = row == 0 ? shape[1] - 1 : randomInteger(0, shape[1] - 1);
+        labels.set(row, static_cast<double>(label));
+        want[static_cast<size_t>(row * shape[1] + label)] = 1;
+      }
+      ops.oneHot(labels, y);
+      expectNear("oneHot", y, want, 0);
+    }
+  }
+}
+
 inline void checkUnary(Ops& ops) {
   for (DType dtype : kFloats) {
     const double ulp = tolerance(dtype, 2.5e-7, 5e-16);
@@ -155,6 +199,18 @@ inline void checkUnary(Ops& ops) {
       expectMap("abs", [](double v, double) { return std::abs(v); });
       ops.unary(UnaryOp::Square, x, y);
       expectMap("square", [](double v, double) { return v * v; });
+      for (const Function& f : transcendentals()) {
+        ops.unary(f.op, x, y);
+        expectMap(f.name, [&](double v, double) { return f.value(v); });
+        ops.unaryBackward(f.op, x, dy, y);
+        expectMap(f.name, [&](double v, double g) { return g * f.slope(v); });
+      }
+      for (double exponent : {-2.0, -0.5, 0.0, 0.5, 1.0, 1.7, 3.0}) {
+        ops.power(exponent, x, y);
+        expectMap("power", [=](double v, double) { return std::pow(v, exponent); });
+        ops.powerBackward(exponent, x, dy, y);
+        expectMap("power gradient", [=](double v, double g) { return g * powerSlope(v, exponent); });
+      }
       ops.unaryBackward(UnaryOp::Abs, x, dy, y);
       expectMap("abs gradient", [](double v, double g) { return v > 0 ? g : v < 0 ? -g : 0; });
       ops.unaryBackward(UnaryOp::Square, x, dy, y);

@@ -339,6 +339,8 @@ inline void checkEmpty(Ops& ops) {
   ops.binary(BinaryOp::Add, x, vector, x);
   ops.affine(1, 2, x, x);
   ops.unary(UnaryOp::Square, x, x);
+  ops.power(2, x, x);
+  ops.oneHot(Array(DType::Int32, dims({0})), x);
   ops.leakyRelu(0, x, x);
   ops.broadcastTo(Array(DType::Float32, dims({1, 3})), x);
   ops.randomUniform(1, 0, 1, x);

@@ -45,6 +45,7 @@ int main() {
   checkMovement(ops);
   checkBinary(ops);
   checkUnary(ops);
+  checkOneHot(ops);
   checkReductions(ops);
   checkRandom(ops);
   checkPooling(ops);

@@ -46,6 +46,7 @@ type Arg = NativeTensor | readonly NativeTensor[] | readonly number[] | number |
 /** Names of the rows of native/napi/ops_table.cc. */
 export type NativeOp =
   | 'fill' | 'cast' | 'copyRegion' | 'binary' | 'affine' | 'unary' | 'unaryBackward'
+  | 'power' | 'powerBackward' | 'oneHot'
   | 'leakyRelu' | 'leakyReluBackward' | 'sumTo' | 'broadcastTo'
   | 'randomUniform' | 'randomNormal' | 'dropout' | 'randomCropFlip'
   | 'maxPool2d' | 'maxPool2dBackward' | 'avgPool2d' | 'avgPool2dBackward'
@@ -58,8 +59,8 @@ export type NativeOp =
   | 'sgdStep' | 'adamStep'; // prettier-ignore
 
 /** Enums of native/ops.h. */
-export const BinaryOp = { Add: 0, Sub: 1, Mul: 2 } as const;
-export const UnaryOp = { Abs: 0, Square: 1, Sqrt: 2 } as const;
+export const BinaryOp = { Add: 0, Sub: 1, Mul: 2, Div: 3 } as const;
+export const UnaryOp = { Abs: 0, Square: 1, Sqrt: 2, Exp: 3, Log: 4, Tanh: 5, Softplus: 6, Acos: 7 } as const;
 export const MarginKind = {
   Multiple: 0,
   ClampedMultiple: 1,

@@ -70,6 +70,22 @@ export function mul(a: Tensor, b: Tensor | number): Tensor {
   ]);
 }
 
+/**
+ * a / b elementwise with NumPy broadcasting, as IEEE 754 has it: infinite or NaN where b is 0. b may be a number, whose
+ * reciprocal then multiplies.
+ */
+export function div(a: Tensor, b: Tensor | number): Tensor {
+  if (typeof b === 'number') return affine('div', a, 1 / checked('div', a, b), 0);
+  const y = binary('div', BinaryOp.Div, a, b);
+  const [shapeA, shapeB] = [a.shape, b.shape];
+  return record('div', y, [a, b], [b, y], (dy, [z, quotient], needs) => {
+    const da = binary('div', BinaryOp.Div, dy, z as Tensor);
+    if (!needs[1]) return [sumToShape(da, shapeA), null];
+    const db = sumToShape(binary('div', BinaryOp.Mul, da, quotient as Tensor), shapeB);
+    return [needs[0] ? sumToShape(da, shapeA) : null, affine('div', db, -1, 0)];
+  });
+}
+
 /** factor · x + shift. */
 export function scale(x: Tensor, factor: number, shift = 0): Tensor {
   checkTensor('scale', 'x', x);

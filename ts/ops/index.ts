@@ -1,11 +1,12 @@
 /** Differentiable functions of tensors. They check their arguments, never consume them, and run asynchronously. */
-export { add, sub, mul, scale } from './arithmetic';
-export { abs, sqrt, square } from './unary';
+export { add, sub, mul, div, scale } from './arithmetic';
+export { abs, acos, exp, log, power, softplus, sqrt, square, tanh } from './unary';
 export { relu, leakyRelu } from './relu';
 export { sum, mean } from './reduce';
 export type { ReduceOptions } from './reduce';
 export { reshape, flatten } from './reshape';
 export { slice, pad, concat } from './regions';
+export { oneHot } from './one_hot';
 export { cast } from './cast';
 export { to } from './to';
 export { dropout } from './dropout';
