@@ -273,6 +273,15 @@ describeBadCalls({
       '2147483648',
     ],
     [() => losses.orthogonality(f32(4)), 'orthogonality: weight', 'at least 2 axes', '[4]'],
+    [() => losses.hypersphericalEnergy(f32(4)), 'hypersphericalEnergy: weight', 'at least 2 axes', '[4]'],
+    [() => losses.hypersphericalEnergy(f32(1, 4)), 'hypersphericalEnergy: weight', '2 filters', '[1, 4]'],
+    [
+      () => losses.hypersphericalEnergy(f32(3, 4), { power: wrong(3) }),
+      'hypersphericalEnergy: power',
+      '0, 1 or 2',
+      '3',
+    ],
+    [() => losses.total([f32(1), f32(2)]), 'total: terms[1]', 'a scalar', '[2]'],
     [() => losses.orthogonality(f32(2 ** 16, 1)), 'orthogonality: result', 'fewer than 2^31', '4294967296'],
   ],
   'assignment, optimiser steps and the device': [

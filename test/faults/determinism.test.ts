@@ -56,6 +56,8 @@ const CALLS: Record<string, (...leaves: Tensor[]) => Tensor> = {
       { margin: 3 },
     ),
   orthogonality: (_, w) => losses.orthogonality(w),
+  hypersphericalEnergy: (_, w) => losses.hypersphericalEnergy(w, { angular: true, halfSpace: true }),
+  'exp, softplus and power': (x) => ops.power(ops.softplus(ops.exp(x)), 1.5),
   concat: (x) => ops.concat([x, ops.slice(x, [0, 0, 0, 0], [6, 36, 36, 11])], 3),
   pad: (x) =>
     ops.pad(x, [

@@ -172,7 +172,24 @@ const cases: Case[] = [
     inputs: [rows, columns],
     result: 'parameter',
   },
-  { name: 'orthogonality', f: losses.orthogonality, inputs: [{ shape: [4, 7] }], result: 'parameter' },
+  {
+    name: 'orthogonality of unit filters',
+    f: (w) => losses.orthogonality(w, { normalized: true }),
+    inputs: [{ shape: [4, 7] }],
+    result: 'parameter',
+  },
+  {
+    name: 'hypersphericalEnergy',
+    f: (w) => losses.hypersphericalEnergy(w, { power: 1, halfSpace: true }),
+    inputs: [{ shape: [4, 7] }],
+    result: 'parameter',
+  },
+  {
+    name: 'orthogonality',
+    f: (w) => losses.orthogonality(w),
+    inputs: [{ shape: [4, 7] }],
+    result: 'parameter',
+  },
 ];
 
 /** float32 arithmetic, its sums in another order included. */

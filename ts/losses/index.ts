@@ -11,4 +11,8 @@ export type {
   SphereFaceOptions,
   SphereFaceROptions,
 } from './margin_softmax';
+export { hypersphericalEnergy } from './hyperspherical_energy';
+export type { HypersphericalEnergyOptions } from './hyperspherical_energy';
 export { orthogonality } from './orthogonality';
+export type { OrthogonalityOptions } from './orthogonality';
+export { sphereKernels, total } from './sphere_kernels';
