@@ -282,6 +282,32 @@ describeBadCalls({
       '3',
     ],
     [() => losses.total([f32(1), f32(2)]), 'total: terms[1]', 'a scalar', '[2]'],
+    [
+      () => losses.sphereFace2(f32(4), f32(3, 4), labels(0), f32(1)),
+      'sphereFace2: features',
+      '[N, D]',
+      '[4]',
+    ],
+    [
+      () => losses.sphereFace2(f32(1, 4), f32(3, 5), labels(0), f32(1)),
+      'sphereFace2: weight',
+      '[3, 4]',
+      '[3, 5]',
+    ],
+    [
+      () => losses.sphereFace2(f32(1, 4), f32(3, 4), labels(3), f32(1)),
+      'sphereFace2: labels',
+      'from 0 to 2',
+      '3 at index 0',
+    ],
+    [() => losses.sphereFace2(f32(1, 4), f32(3, 4), labels(0), f32(3)), 'sphereFace2: bias', '[1]', '[3]'],
+    [
+      () => losses.sphereFace2(f32(1, 4), f32(3, 4), labels(0), f32(1), { alpha: 1 }),
+      'sphereFace2: alpha',
+      '(0, 1)',
+      '1',
+    ],
+    [() => losses.sphereFace2Bias(1), 'sphereFace2Bias: classes', 'at least 2', '1'],
     [() => losses.orthogonality(f32(2 ** 16, 1)), 'orthogonality: result', 'fewer than 2^31', '4294967296'],
   ],
   'assignment, optimiser steps and the device': [

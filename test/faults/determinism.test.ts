@@ -57,6 +57,13 @@ const CALLS: Record<string, (...leaves: Tensor[]) => Tensor> = {
     ),
   orthogonality: (_, w) => losses.orthogonality(w),
   hypersphericalEnergy: (_, w) => losses.hypersphericalEnergy(w, { angular: true, halfSpace: true }),
+  sphereFace2: (x, w, k) =>
+    losses.sphereFace2(
+      ops.reshape(x, [-1, 216]),
+      ops.reshape(w, [40, 216]),
+      tensor(new Numbers(8).labels(864, 40)),
+      ops.reshape(ops.mean(k), [1]),
+    ),
   'exp, softplus and power': (x) => ops.power(ops.softplus(ops.exp(x)), 1.5),
   concat: (x) => ops.concat([x, ops.slice(x, [0, 0, 0, 0], [6, 36, 36, 11])], 3),
   pad: (x) =>

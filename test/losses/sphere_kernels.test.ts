@@ -9,7 +9,7 @@ describe('sphereKernels', () => {
       new nn.SphereLinear(4, 6),
     ];
     const body = new nn.Sequential(conv, new nn.BatchNorm2d(4), new nn.Conv2d(4, 4, 1), linear);
-    for (const head of [new nn.AngularHead(6, 2), new nn.SoftmaxHead(6, 2)]) {
+    for (const head of [new nn.AngularHead(6, 2), new nn.SphereFace2Head(6, 2), new nn.SoftmaxHead(6, 2)]) {
       const model = new Classifier(body, head);
       expect(losses.sphereKernels(model)).toEqual([conv.weight, linear.weight]);
       expect(losses.sphereKernels(head)).toEqual([]);

@@ -90,3 +90,49 @@ describe('SoftmaxHead', () => {
     }),
   );
 });
+
+describe('SphereFace2Head', () => {
+  it(
+    'has logits r g(cos θ) + b without the margin and trains with sphereFace2',
+    inScope(async () => {
+      const options = { scale: 8, margin: 0.3, alpha: 0.6, t: 2, lossWeight: 3 };
+      const head = new nn.SphereFace2Head(6, 3, {
+        ...options,
+        dtype: 'float64',
+        generator: new Generator(5),
+      });
+      const x = features('float64');
+      const cosines = await ops.sphereLinear(x, head.weight, { epsilon: 1e-8 }).data();
+      const bias = losses.sphereFace2Bias(3, options);
+      const expected = Array.from(cosines, (z) => 8 * (2 * ((z + 1) / 2) ** 2 - 1) + bias);
+      expect(await head.logits(x).data()).toBeAllClose(expected, 1e-12);
+      const loss = losses.sphereFace2(x, head.weight, labels(), head.bias, options);
+      expect(await head.loss(x, labels()).item()).toBe(await loss.item());
+      expect([nn.roleOf(head.weight), nn.roleOf(head.bias)]).toEqual(['sphereKernel', 'bias']);
+      expect([head.features, head.classes, head.bias.shape]).toEqual([6, 3, [1]]);
+      head.dispose();
+    }),
+  );
+
+  it(
+    'takes features of 16 bits',
+    inScope(async () => {
+      const head = new nn.SphereFace2Head(6, 3, { generator: new Generator(5) });
+      const x = ops.cast(features(), 'bfloat16');
+      expect(head.logits(x).dtype).toBe('float32');
+      head.loss(x, labels()).backward();
+      expect((await (head.bias.grad as Tensor).data()).length).toBe(1);
+      head.dispose();
+    }),
+  );
+
+  it('says what is wrong with its options', () => {
+    expect(() => new nn.SphereFace2Head(6, 1)).toThrow(
+      'SphereFace2Head: classes must be a whole number of at least 2',
+    );
+    expect(() => new nn.SphereFace2Head(6, 3, { t: 0.5 })).toThrow(
+      'SphereFace2Head: t must be a number of at least 1',
+    );
+    expect(() => new nn.SphereFace2Head(6, 3, { margin: -1 })).toThrow('SphereFace2Head: margin must be');
+  });
+});

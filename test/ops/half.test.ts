@@ -185,6 +185,12 @@ const cases: Case[] = [
     result: 'parameter',
   },
   {
+    name: 'sphereFace2',
+    f: (x, w, b) => losses.sphereFace2(x, w, labels(), b, { scale: 4, lossWeight: 4 }),
+    inputs: [rows, columns, { shape: [1], role: 'parameter' }],
+    result: 'parameter',
+  },
+  {
     name: 'orthogonality',
     f: (w) => losses.orthogonality(w),
     inputs: [{ shape: [4, 7] }],

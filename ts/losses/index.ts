@@ -15,4 +15,6 @@ export { hypersphericalEnergy } from './hyperspherical_energy';
 export type { HypersphericalEnergyOptions } from './hyperspherical_energy';
 export { orthogonality } from './orthogonality';
 export type { OrthogonalityOptions } from './orthogonality';
+export { sphereFace2, sphereFace2Bias } from './sphere_face2';
+export type { SphereFace2Options } from './sphere_face2';
 export { sphereKernels, total } from './sphere_kernels';
