@@ -158,6 +158,18 @@ describe('learnable curvature', () => {
 
 describe('BatchNorm2d', () => {
   it(
+    'keeps `decay` of its running statistics, the rest of `momentum`',
+    inScope(async () => {
+      const norm = new nn.BatchNorm2d(1, { decay: 0.75 });
+      norm.forward(tensor([1, 3, 5, 7], { shape: [4, 1] }));
+      expect(norm.momentum).toBe(0.25);
+      expect(await norm.runningMean.data()).toBeAllClose([0.25 * 4], 1e-6);
+      expect(await norm.runningVariance.data()).toBeAllClose([0.75 + (0.25 * 20) / 3], 1e-6);
+      norm.dispose();
+    }),
+  );
+
+  it(
     'normalises by the batch in training and by the running statistics in inference',
     inScope(async () => {
       const norm = new nn.BatchNorm2d(1, { momentum: 0.5 });
@@ -285,6 +297,14 @@ describe('construction errors name class, argument, what was expected and what c
     ],
     [() => new nn.Linear(3, NaN), 'Linear: outFeatures must be a whole number of at least 1, got NaN'],
     [() => new nn.Conv2d(-3, 4, 3), 'Conv2d: inChannels must be a whole number of at least 1, got -3'],
+    [
+      () => new nn.BatchNorm2d(4, { decay: -0.1 }),
+      'BatchNorm2d: decay must be a number from 0 to 1, got -0.1',
+    ],
+    [
+      () => new nn.BatchNorm2d(4, { momentum: 0.1, decay: 0.9 }),
+      'BatchNorm2d: decay must be left out where momentum is given, got 0.9',
+    ],
     [
       () => new nn.BatchNorm2d(4, { momentum: 2 }),
       'BatchNorm2d: momentum must be a number from 0 to 1, got 2',

@@ -1,14 +1,23 @@
 import { ones, zeros } from '../core/create';
 import type { FloatDType } from '../core/dtype';
-import { checkInteger, checkNumber } from '../core/errors';
+import { checkInteger, checkNumber, describe, fail } from '../core/errors';
 import type { Tensor } from '../core/tensor';
 import * as ops from '../ops';
 import { Module } from './module';
 import { buffer, parameter } from './parameter';
 
 export interface BatchNorm2dOptions {
-  /** How far the running statistics move towards those of a batch, in [0, 1]; 0.1 by default (PyTorch's). */
+  /**
+   * PyTorch's meaning of momentum: how far the running statistics move towards those of a batch, in [0, 1]; 0.1 by
+   * default. running = (1 − momentum) · running + momentum · batch.
+   */
   momentum?: number | undefined;
+  /**
+   * What TensorFlow and Keras call momentum or decay: how much of the running statistics stays, in [0, 1]. Instead of
+   * `momentum`, of which it is the rest: running = decay · running + (1 − decay) · batch. The SphereNet authors have 0.999,
+   * with an epsilon of 1e-3.
+   */
+  decay?: number | undefined;
   /** Added to the variance; 1e-5 by default. */
   epsilon?: number | undefined;
   /** Default 'float32'. */
@@ -28,14 +37,23 @@ export class BatchNorm2d extends Module {
   readonly runningMean: Tensor;
   readonly runningVariance: Tensor;
   readonly channels: number;
-  readonly momentum: number;
-  readonly epsilon: number;
+  /** How far the running statistics move at the next step; may be changed between steps. */
+  momentum: number;
+  /** Added to the variance; may be changed between steps. */
+  epsilon: number;
 
   /** @throws SphereNetError naming the argument that is out of range */
   constructor(channels: number, options: BatchNorm2dOptions = {}) {
     super();
-    const { momentum = 0.1, epsilon = 1e-5, dtype = 'float32' } = options;
+    const { decay, epsilon = 1e-5, dtype = 'float32' } = options;
     checkInteger('BatchNorm2d', 'channels', channels, 1);
+    if (decay !== undefined) {
+      if (options.momentum !== undefined) {
+        fail('BatchNorm2d', 'decay', 'left out where momentum is given', describe(decay));
+      }
+      checkNumber('BatchNorm2d', 'decay', decay, 'a number from 0 to 1', (value) => value >= 0 && value <= 1);
+    }
+    const momentum = options.momentum ?? (decay === undefined ? 0.1 : 1 - decay);
     checkNumber(
       'BatchNorm2d',
       'momentum',

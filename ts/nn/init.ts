@@ -19,7 +19,8 @@ export interface InitOptions {
 export type Initializer = (shape: Shape, options?: InitOptions) => Tensor;
 
 /**
- * N(0, 2 / fan-in), He et al. 2015; what the SphereNet authors use for every layer. E‖w‖² of a kernel is 2.
+ * Normal numbers of deviation √(2 / fan-in), He et al. 2015: √(2 / (KH · KW · C)) for a convolution. The SphereNet authors
+ * draw every kernel so, without cutting the tails off. E‖w‖² of a kernel is 2.
  */
 export const heNormal: Initializer = (shape, options) =>
   normal({ deviation: Math.sqrt(2 / fanIn('heNormal', shape)) })(shape, options);
