@@ -58,6 +58,38 @@ describe('weight decay', () => {
     })();
   });
 
+  it('in a network touches classifiers, batch norms and ordinary kernels, as the authors have it', () => {
+    const sphere = new nn.SphereConv2d(2, 3, 3, { operator: 'sigmoid', k: 'learnable' });
+    const shortcut = new nn.Conv2d(2, 3, 1, { bias: false });
+    const norm = new nn.BatchNorm2d(3);
+    const heads = [new nn.SoftmaxHead(4, 2, { bias: false }), new nn.AngularHead(4, 2)] as const;
+    const modules = [sphere, shortcut, norm, ...heads];
+    const named = new Map(
+      modules.flatMap((module) =>
+        [...module.namedParameters()].map(([path, w]) => [`${module.constructor.name}.${path}`, w] as const),
+      ),
+    );
+    for (const w of named.values()) w.grad = zeros(w.shape);
+    const before = [...named.values()].map((w) => w.dataSync().slice());
+    const optimizer = new optim.SGD(named.values(), { lr: 1, weightDecay: 0.5 });
+    optimizer.step();
+    const shares = [...named].map(([path, w], i) => {
+      // Beta begins at 0 and stays there.
+      const [was, is] = [before[i]?.[0] as number, w.dataSync()[0] as number];
+      return [path, was === 0 ? 'zero' : Number((is / was).toFixed(6))];
+    });
+    expect(Object.fromEntries(shares)).toEqual({
+      'SphereConv2d.weight': 1,
+      'SphereConv2d.curvature': 1,
+      'Conv2d.weight': 0.5,
+      'BatchNorm2d.gamma': 0.5,
+      'BatchNorm2d.beta': 'zero',
+      'SoftmaxHead.linear.weight': 0.5,
+      'AngularHead.weight': 1,
+    });
+    for (const item of [...modules, optimizer]) item.dispose();
+  });
+
   it.each(makers)('%s decays them where it is told to', async (_name, make) => {
     await inScope(async () => {
       const w = oneOfEachRole();

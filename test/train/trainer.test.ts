@@ -2,7 +2,8 @@ import * as nn from '../../ts/nn';
 import * as optim from '../../ts/optim';
 import { evaluate, Trainer, TrainingDiverged } from '../../ts/train';
 import type { EpochRecord, Progress, TrainerOptions, TrainingHistory } from '../../ts/train';
-import { isGradEnabled, memory, ops } from '../support/library';
+import { isGradEnabled, losses, memory, ops, scope, tensor } from '../support/library';
+import type { Tensor } from '../support/library';
 import { Stripes, stripesModel } from './patterns';
 
 const quiet = { progress: false } as const;
@@ -123,6 +124,75 @@ describe('Trainer', () => {
       },
     }).run();
     expect(augmented).toBe(2);
+    model.dispose();
+  });
+
+  it('trains by loss and regulariser, and reports them apart', async () => {
+    const orthogonal = async (weight: number | null): Promise<TrainingHistory> => {
+      const model = stripesModel('softmax');
+      const optimizer = new optim.SGD(model.parameters(), { lr: 0.05 });
+      const regularizer: TrainerOptions['regularizer'] = (trained) => {
+        if (weight === null) return null;
+        return losses.total(
+          losses.sphereKernels(trained).map((kernel) => losses.orthogonality(kernel)),
+          weight,
+        );
+      };
+      const run = { ...quiet, model, optimizer, train: new Stripes(80, 16), epochs: 4, regularizer };
+      const history = await new Trainer(run).run();
+      model.dispose();
+      return history;
+    };
+    const [without, none, with01] = [await orthogonal(null), await orthogonal(0), await orthogonal(0.1)];
+    expect(without.steps.every((step) => !('regularization' in step))).toBe(true);
+    expect(none.steps.map(({ loss }) => loss)).toEqual(without.steps.map(({ loss }) => loss));
+    expect(none.steps.map(({ regularization }) => regularization)).toEqual(none.steps.map(() => 0));
+    const values = with01.steps.map(({ regularization }) => regularization as number);
+    expect(values.at(-1)).toBeLessThan(0.5 * (values[0] as number));
+    expect(with01.steps[0]?.loss).toBe(without.steps[0]?.loss);
+    expect(with01.steps.at(-1)?.loss).not.toBe(without.steps.at(-1)?.loss);
+  });
+
+  it('stops on a regulariser that is not finite', async () => {
+    const model = stripesModel('softmax');
+    const optimizer = new optim.SGD(model.parameters(), { lr: 0.01 });
+    const regularizer = (): Tensor => ops.log(tensor(-1));
+    const trainer = new Trainer({
+      ...quiet,
+      model,
+      optimizer,
+      train: new Stripes(16, 16),
+      epochs: 1,
+      regularizer,
+    });
+    await expect(trainer.run()).rejects.toThrow('the loss became NaN at step 1');
+    model.dispose();
+  });
+
+  it('puts sphere kernels back onto the sphere after every so many steps', async () => {
+    const model = stripesModel('angular');
+    const optimizer = new optim.SGD(model.parameters(), { lr: 0.5 });
+    const kernels = model.parameters().filter((kernel) => nn.roleOf(kernel) === 'sphereKernel');
+    const error = (): number => {
+      return Math.max(
+        ...kernels.map((kernel) => {
+          const squares = ops.sum(ops.square(ops.reshape(kernel, [kernel.shape[0] as number, -1])), {
+            axes: 1,
+          });
+          return Math.max(...Array.from(squares.dataSync(), (square) => Math.abs(square - 1)));
+        }),
+      );
+    };
+    const run = async (steps: number): Promise<void> => {
+      const train = new Stripes(96, 16);
+      await new Trainer({ ...quiet, model, optimizer, train, steps, projectEvery: 3 }).run();
+    };
+    await run(2);
+    expect(scope(error)).toBeGreaterThan(0.1);
+    await run(3);
+    expect(scope(error)).toBeLessThan(1e-6);
+    await run(6);
+    expect(scope(error)).toBeLessThan(1e-6);
     model.dispose();
   });
 
@@ -248,6 +318,11 @@ describe('Trainer', () => {
       'Trainer: train must be an iterable of { images, labels } with a length, got 5',
     );
     expect(make({ evaluate: {} })).toThrow('Trainer: evaluate must be an iterable');
+    expect(make({ regularizer: 1 })).toThrow('Trainer: regularizer must be a function of the model, got 1');
+    expect(make({ projectEvery: 0 })).toThrow('Trainer: projectEvery must be a whole number of at least 1');
+    await expect(make({ regularizer: () => 3 })().run()).rejects.toThrow(
+      'Trainer: regularizer must be a function that returns a scalar or null, got 3',
+    );
     expect(make({ epochs: undefined })).toThrow(
       'Trainer: epochs must be given or steps, one of the two, got neither',
     );

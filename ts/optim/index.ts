@@ -10,6 +10,7 @@ export type {
   StepOptions,
   Trainable,
 } from './optimizer';
+export { projectSpheres } from './project_spheres';
 export { constant, cosine, Schedule, stepDecay, warmup } from './schedules';
 export type { Factor } from './schedules';
 export { SGD } from './sgd';

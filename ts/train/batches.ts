@@ -25,6 +25,8 @@ export interface ClassificationModel extends Module {
 /** What a batch came to, read back from the device. */
 export interface BatchResult {
   readonly loss: number;
+  /** What was added to the loss for the backward pass; null where nothing was. */
+  readonly regularization: number | null;
   /** `[N, classes]`, row by row. */
   readonly logits: TypedArray;
   readonly labels: TypedArray;
@@ -43,17 +45,26 @@ export function forwardBatch(
 }
 
 /**
- * Asks for loss, logits and labels of a batch that the device may still be busy with, and frees the first two when
- * they have come. The labels may be disposed as soon as this returns.
+ * Asks for loss, regulariser, logits and labels of a batch that the device may still be busy with, and frees all but the
+ * labels when they have come. The labels may be disposed as soon as this returns.
  */
-export async function readBatch(loss: Tensor, logits: Tensor, labels: Tensor): Promise<BatchResult> {
+export async function readBatch(
+  { loss, logits, penalty = null }: { loss: Tensor; logits: Tensor; penalty?: Tensor | null },
+  labels: Tensor,
+): Promise<BatchResult> {
   try {
     const classes = logits.shape.at(-1) as number;
-    const [value, scores, targets] = await Promise.all([loss.item(), logits.data(), labels.data()]);
-    return { loss: value, logits: scores, labels: targets, classes };
+    const [value, regularization, scores, targets] = await Promise.all([
+      loss.item(),
+      penalty?.item() ?? null,
+      logits.data(),
+      labels.data(),
+    ]);
+    return { loss: value, regularization, logits: scores, labels: targets, classes };
   } finally {
     loss.dispose();
     logits.dispose();
+    penalty?.dispose();
   }
 }
 

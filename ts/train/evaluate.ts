@@ -41,8 +41,10 @@ export async function evaluate(
   model.eval();
   try {
     const results = pipelined(source, ({ images, labels }) => {
-      const { loss, logits } = noGrad(() => scope(() => forwardBatch(model, images, labels)));
-      return readBatch(loss, logits, labels);
+      return readBatch(
+        noGrad(() => scope(() => forwardBatch(model, images, labels))),
+        labels,
+      );
     });
     for await (const result of results) {
       options.signal?.throwIfAborted();

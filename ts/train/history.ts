@@ -4,8 +4,10 @@ import { SphereNetError } from '../core/errors';
 export interface StepRecord {
   /** Counted from 1 through all epochs. */
   step: number;
-  /** The batch's loss before the step, an angular head's margin included. */
+  /** The batch's loss before the step, an angular head's margin included; without the Trainer's regulariser. */
   loss: number;
+  /** What the Trainer's regulariser came to before the step; only where it has one that is not null. */
+  regularization?: number;
   /** Share of the batch that was predicted right, without the margin. */
   accuracy: number;
 }

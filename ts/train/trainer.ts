@@ -1,7 +1,8 @@
 import { checkInteger, describe, fail, SphereNetError } from '../core/errors';
 import { scope } from '../core/scope';
-import type { Tensor } from '../core/tensor';
-import { Optimizer } from '../optim';
+import { Tensor } from '../core/tensor';
+import { add } from '../ops';
+import { Optimizer, projectSpheres } from '../optim';
 import type { Schedule } from '../optim';
 import {
   checkModel,
@@ -38,6 +39,14 @@ export interface TrainerOptions {
    * loader can do that too, see its option of this name.
    */
   augment?: ((images: Tensor) => Tensor) | undefined;
+  /**
+   * Gives a scalar that is added to the loss for the backward pass, such as {@link losses.orthogonality} of the model's
+   * {@link losses.sphereKernels}; null adds nothing. Runs in the step's scope. Losses that are reported stay those of the
+   * data; the history's steps have the regulariser's value beside them.
+   */
+  regularizer?: ((model: ClassificationModel) => Tensor | null) | undefined;
+  /** Scales sphere kernels to length 1 after every so many steps ({@link optim.projectSpheres}); never by default. */
+  projectEvery?: number | undefined;
   /** Called after every step, when its loss has been read. */
   onProgress?: ((progress: Progress) => void) | undefined;
   /** Called after every epoch and its evaluation. */
@@ -76,6 +85,11 @@ export class Trainer {
     }
     if (epochs !== undefined) checkInteger('Trainer', 'epochs', epochs, 1);
     if (steps !== undefined) checkInteger('Trainer', 'steps', steps, 1);
+    const { regularizer, projectEvery } = options;
+    if (regularizer !== undefined && typeof regularizer !== 'function') {
+      fail('Trainer', 'regularizer', 'a function of the model', describe(regularizer));
+    }
+    if (projectEvery !== undefined) checkInteger('Trainer', 'projectEvery', projectEvery, 1);
     this.options = { ...options };
   }
 
@@ -109,6 +123,7 @@ class Run {
   private readonly totalSteps: number;
   private readonly totalEpochs: number;
   private trainingSeconds = 0;
+  private launched = 0;
 
   constructor(
     private readonly options: TrainerOptions,
@@ -146,7 +161,7 @@ class Run {
     for await (const result of pipelined(batches, (batch) => this.launch(batch))) {
       const images = result.labels.length;
       const correct = countCorrect(argmaxRows(result.logits, result.classes), result.labels);
-      this.record(result.loss, correct / images);
+      this.record(result, correct / images);
       loss.add(result.loss, images);
       accuracy.add(correct / images, images);
       const seconds = (performance.now() - start) / 1000;
@@ -180,24 +195,37 @@ class Run {
 
   /** Submits one step. */
   private launch({ images, labels }: Batch): Promise<BatchResult> {
-    const { model, optimizer, schedule, augment } = this.options;
-    const { loss, logits } = scope(() => {
-      const outcome = forwardBatch(model, augment?.(images) ?? images, labels);
-      outcome.loss.backward();
+    const { model, optimizer, schedule, augment, projectEvery = Infinity } = this.options;
+    const outcome = scope(() => {
+      const { loss, logits } = forwardBatch(model, augment?.(images) ?? images, labels);
+      const penalty = this.penalty();
+      (penalty === null ? loss : add(loss, penalty)).backward();
       optimizer.step();
-      return outcome;
+      return { loss, logits, penalty };
     });
     schedule?.step();
-    return readBatch(loss, logits, labels);
+    if (++this.launched % projectEvery === 0) projectSpheres(model.parameters());
+    return readBatch(outcome, labels);
   }
 
-  private record(loss: number, accuracy: number): void {
+  private penalty(): Tensor | null {
+    const { model, regularizer } = this.options;
+    const penalty: unknown = regularizer?.(model) ?? null;
+    if (penalty === null) return null;
+    if (!(penalty instanceof Tensor) || penalty.rank !== 0) {
+      fail('Trainer', 'regularizer', 'a function that returns a scalar or null', describe(penalty));
+    }
+    return penalty;
+  }
+
+  private record({ loss, regularization }: BatchResult, accuracy: number): void {
     const { history } = this;
     const step = history.steps.length + 1;
-    if (!Number.isFinite(loss)) {
-      throw new TrainingDiverged(step, loss, history.steps.at(-1)?.loss ?? null, history);
+    const whole = loss + (regularization ?? 0);
+    if (!Number.isFinite(whole)) {
+      throw new TrainingDiverged(step, whole, history.steps.at(-1)?.loss ?? null, history);
     }
-    history.steps.push({ step, loss, accuracy });
+    history.steps.push({ step, loss, accuracy, ...(regularization !== null && { regularization }) });
   }
 
   private progressAt(epoch: number, loss: WeightedMean, accuracy: WeightedMean, seconds: number): Progress {
