@@ -26,7 +26,7 @@ export * as nn from './nn';
 export * as optim from './optim';
 export * as models from './models';
 export * as data from './data';
-export { Trainer, TrainingDiverged, evaluate } from './train';
+export { Trainer, TrainingDiverged, evaluate, presets } from './train';
 export type {
   Batch,
   BatchSource,
@@ -37,4 +37,5 @@ export type {
   StepRecord,
   TrainerOptions,
   TrainingHistory,
+  TrainingPreset,
 } from './train';
