@@ -125,6 +125,39 @@ function orthogonalityCase(draw: Draw): Case {
   };
 }
 
+function energyCase(draw: Draw): Case {
+  const [filters, length] = [draw.between(4, SMALL ? 8 : 130), draw.between(8, SMALL ? 20 : 600)];
+  const options = {
+    power: draw.pick([0, 1, 2] as const),
+    angular: draw.chance(0.5),
+    halfSpace: draw.chance(0.5),
+  };
+  return {
+    text: words({ filters, length, ...options }),
+    kind: 'angular',
+    run(inputs) {
+      const w = inputs.parameter([filters, length]);
+      return inputs.backward(losses.hypersphericalEnergy(w, options), { w });
+    },
+  };
+}
+
+function sphereFace2Case(draw: Draw): Case {
+  const [n, classes] = [draw.between(1, SMALL ? 6 : 60), draw.between(2, SMALL ? 9 : 120)];
+  const features = draw.between(2, SMALL ? 20 : 300);
+  return {
+    text: words({ n, classes, features }),
+    kind: 'angular',
+    run(inputs) {
+      const x = inputs.activation([n, features]);
+      const w = inputs.filter([classes, features]);
+      const b = inputs.parameter([1]);
+      const loss = losses.sphereFace2(x, w, inputs.labels(n, classes), b, { scale: 4, lossWeight: 4 });
+      return inputs.backward(loss, { x, w, b });
+    },
+  };
+}
+
 /** Three steps over parameters of several sizes, one of them a single number. */
 function optimizerCase(draw: Draw, name: 'SGD' | 'Adam'): Case {
   const sizes = Array.from({ length: draw.between(1, 30) }, () => draw.between(1, SMALL ? 40 : 20_000));
@@ -202,6 +235,8 @@ export const LAYERS: readonly Operation[] = [
   operation('gaSoftmax', ['float32', 'tf32', 'float64'], gaSoftmaxCase),
   operation('margin losses', ['float32', 'tf32', 'float64'], marginCase),
   operation('orthogonality', ['float32', 'tf32', 'float64'], orthogonalityCase),
+  operation('hypersphericalEnergy', ['float32', 'tf32', 'float64'], energyCase),
+  operation('sphereFace2', ['float32', 'tf32', 'float64'], sphereFace2Case),
   operation('SGD', WIDE, (draw) => optimizerCase(draw, 'SGD')),
   operation('Adam', WIDE, (draw) => optimizerCase(draw, 'Adam')),
   operation('conv2d, batchNorm, relu, pool', PRODUCTS, (draw, variant) => blockCase(draw, variant, false)),

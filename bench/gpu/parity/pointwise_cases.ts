@@ -32,7 +32,7 @@ function unary(
 }
 
 /** b gets extents of 1, and fewer axes. */
-function broadcast(name: 'add' | 'sub' | 'mul'): Operation {
+function broadcast(name: 'add' | 'sub' | 'mul' | 'div', values?: (draw: Draw) => number): Operation {
   return {
     name,
     variants: ACTIVATIONS,
@@ -44,7 +44,8 @@ function broadcast(name: 'add' | 'sub' | 'mul'): Operation {
       return {
         ...{ text: words({ a: shape, b: other }), kind: 'sum', kinds: { y: 'rounding' } },
         run(inputs) {
-          const [a, b] = [inputs.activation(shape), inputs.activation(other)];
+          const a = inputs.activation(shape);
+          const b = inputs.activation(other, values ? { values } : {});
           return inputs.backward(ops[name](a, b), { a, b });
         },
       };
@@ -187,6 +188,18 @@ const writes: Operation = {
   },
 };
 
+const oneHots: Operation = {
+  name: 'oneHot',
+  variants: ACTIVATIONS,
+  draw(draw, { dtype }) {
+    const [rows, classes] = [draw.between(1, 300), draw.between(1, 200)];
+    return {
+      ...{ text: words({ rows, classes }), kind: 'exact' },
+      run: (inputs) => ({ y: ops.oneHot(inputs.labels(rows, classes), classes, dtype) }),
+    };
+  },
+};
+
 const moves: Operation = {
   name: 'to',
   variants: ACTIVATIONS,
@@ -253,11 +266,23 @@ export const POINTWISE: readonly Operation[] = [
   broadcast('add'),
   broadcast('sub'),
   broadcast('mul'),
+  broadcast('div', apartFromZero),
   unary('scale', 'rounding', (x) => ops.scale(x, -1.7, 0.3)),
   unary('abs', 'exact', ops.abs, apartFromZero),
   unary('square', 'rounding', ops.square),
   unary('sqrt', 'rounding', ops.sqrt, (draw) => 0.05 + draw.uniform()),
+  unary('exp', 'sum', ops.exp),
+  unary('log', 'sum', ops.log, (draw) => 0.05 + draw.uniform()),
+  unary('tanh', 'sum', ops.tanh),
+  unary('softplus', 'sum', ops.softplus),
+  unary('acos', 'sum', ops.acos, (draw) => 1.8 * draw.uniform() - 0.9),
+  unary(
+    'power',
+    'sum',
+    (x) => ops.power(x, 1.7),
+    (draw) => 0.05 + draw.uniform(),
+  ),
   unary('relu', 'exact', ops.relu),
   unary('leakyRelu', 'rounding', (x) => ops.leakyRelu(x, 0.2)),
-  ...[reductions, regions, casts, fromBytes, dropout, randoms, writes, moves, crops, integers],
+  ...[oneHots, reductions, regions, casts, fromBytes, dropout, randoms, writes, moves, crops, integers],
 ];
