@@ -36,7 +36,8 @@ struct Pool2dParams {
 ///   Cosine   g = c
 ///   Linear   g = (2/pi) asin c
 ///   Sigmoid  g = tanh(asin(c) / 2k) / tanh(pi / 4k),  k > 0
-enum class AngularOperator : int32_t { Cosine = 0, Linear = 1, Sigmoid = 2 };
+///   SquaredCosine  g = sign(c) c^2  (not in the losses)
+enum class AngularOperator : int32_t { Cosine = 0, Linear = 1, Sigmoid = 2, SquaredCosine = 3 };
 
 struct AngularParams {
   AngularOperator op = AngularOperator::Cosine;

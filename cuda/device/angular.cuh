@@ -64,13 +64,15 @@ __device__ __forceinline__ T angularValue(AngularOperator op, const AngularFilte
   if constexpr (Fast) {
     // One clamp, at the end: the steps before it stand values beyond 1 and infinities.
     float g = c;
-    if (op != AngularOperator::Cosine) g = asinFast(c);
+    if (op == AngularOperator::SquaredCosine) g *= fabsf(c);
+    if (op == AngularOperator::Linear || op == AngularOperator::Sigmoid) g = asinFast(c);
     if (op == AngularOperator::Linear) g *= static_cast<float>(2 / kPi);
     if (op == AngularOperator::Sigmoid) g = tanhApproximate(g * filter.slope) * filter.gain;
     return clampToOne(g);
   } else {
     const T clamped = clampToOne(c);
     if (op == AngularOperator::Cosine) return clamped;
+    if (op == AngularOperator::SquaredCosine) return clamped * fabs(clamped);
     const T angle = asin(clamped);
     if (op == AngularOperator::Linear) return clampToOne(angle * T(2 / kPi));
     return clampToOne(tanh(angle * filter.slope) * filter.gain);
@@ -132,6 +134,10 @@ template <bool Fast, class T>
 __device__ __forceinline__ AngularSlopes<T> angularSlopes(AngularOperator op, const AngularFilter<T>& filter,
                                                           T y) {
   if (op == AngularOperator::Cosine) return {y, T(1), T(0)};
+  if (op == AngularOperator::SquaredCosine) {
+    const T c = sqrt(fabs(y));
+    return {copysign(c, y), 2 * c, T(0)};
+  }
   if constexpr (Fast) {
     float angle, rest = 1, gain = static_cast<float>(2 / kPi);
     if (op == AngularOperator::Linear) {
@@ -169,6 +175,7 @@ __device__ __forceinline__ AngularSlopes<T> angularSlopesAt(AngularOperator op,
                                                             const AngularFilter<T>& filter, T c) {
   const T clamped = clampToOne(c);
   if (op == AngularOperator::Cosine) return {c, T(1), T(0)};
+  if (op == AngularOperator::SquaredCosine) return {c, 2 * fabs(clamped), T(0)};
   const T inverse = inverseRoot(sqrt((1 - clamped) * (1 + clamped))), angle = asin(clamped);
   if (op == AngularOperator::Linear) return {c, T(2 / kPi) * inverse, T(0)};
   const T n = tanh(angle * filter.slope), rest = (1 - n) * (1 + n);

@@ -156,6 +156,8 @@ __device__ __forceinline__ void withOperator(AngularOperator op, F&& f) {
       return f(std::integral_constant<AngularOperator, AngularOperator::Linear>{});
     case AngularOperator::Sigmoid:
       return f(std::integral_constant<AngularOperator, AngularOperator::Sigmoid>{});
+    case AngularOperator::SquaredCosine:
+      return f(std::integral_constant<AngularOperator, AngularOperator::SquaredCosine>{});
   }
 }
 

@@ -21,6 +21,7 @@ struct Angle {
 Angle angleAt(AngularOperator op, double c, double k) {
   c = std::clamp(c, -1.0, 1.0);
   if (op == AngularOperator::Cosine) return {c, 1, 0};
+  if (op == AngularOperator::SquaredCosine) return {std::abs(c) * c, 2 * std::abs(c), 0};
   const double root = std::sqrt(std::max((1 - c) * (1 + c), kMinSinSquared));
   const double s = std::asin(c);
   if (op == AngularOperator::Linear) return {s * 2 / pi, 2 / pi / root, 0};

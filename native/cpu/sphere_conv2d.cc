@@ -94,6 +94,8 @@ simd::Epilogue epilogueOf(AngularOperator op) {
       return simd::Epilogue::Linear;
     case AngularOperator::Sigmoid:
       return simd::Epilogue::Sigmoid;
+    case AngularOperator::SquaredCosine:
+      return simd::Epilogue::SquaredCosine;
   }
   throw std::logic_error("unknown angular operator");
 }

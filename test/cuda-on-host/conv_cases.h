@@ -123,7 +123,7 @@ inline Case randomCase(int64_t most) {
     int32_t* const pads[] = {&t.p.padTop, &t.p.padBottom, &t.p.padLeft, &t.p.padRight};
     if (t.kh > 1 || randomInteger(0, 1))
       for (int32_t* pad : pads) *pad = static_cast<int32_t>(randomInteger(0, 3));
-    t.a.op = static_cast<AngularOperator>(randomInteger(0, 2));
+    t.a.op = static_cast<AngularOperator>(randomInteger(0, 3));
     if (t.h + t.p.padTop + t.p.padBottom < t.p.dilationH * (t.kh - 1) + 1) continue;
     if (t.w + t.p.padLeft + t.p.padRight < t.p.dilationW * (t.kw - 1) + 1) continue;
     if (t.positions() * t.o * t.filterSize() > most) continue;

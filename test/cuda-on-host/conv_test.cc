@@ -125,7 +125,7 @@ void testLinear(SynchronousOps& ops, int count) {
     t.n = randomInteger(1, 140);
     t.c = 8 * randomInteger(16, 150) + (randomInteger(0, 3) ? 0 : 3);
     t.o = randomInteger(1, 70);
-    t.a.op = static_cast<AngularOperator>(randomInteger(0, 2));
+    t.a.op = static_cast<AngularOperator>(randomInteger(0, 3));
     const Kind& kind = anyKind();
     configure(ops, kind);
     if (randomInteger(0, 1)) ops.context().multiprocessors = 132;
@@ -147,7 +147,7 @@ void testTiles(SynchronousOps& ops) {
       t.o = columns;
       t.kh = t.kw = randomInteger(1, 3);
       t.p.padTop = t.p.padLeft = t.p.padRight = 1;
-      t.a.op = static_cast<AngularOperator>(randomInteger(0, 2));
+      t.a.op = static_cast<AngularOperator>(randomInteger(0, 3));
       configure(ops, kind);
       ops.context().multiprocessors = 1;
       checkSphere(ops, t, kind);
@@ -187,7 +187,7 @@ void testExtremes(SynchronousOps& ops) {
             t.o = 6;
             t.kh = t.kw = kernel;
             t.p.padTop = t.p.padLeft = static_cast<int32_t>(kernel / 2);
-            t.a.op = static_cast<AngularOperator>(randomInteger(0, 2));
+            t.a.op = static_cast<AngularOperator>(randomInteger(0, 3));
             t.a.epsilon = randomInteger(0, 1) ? 1e-4 : 0;
             configure(ops, kind);
             const Array w1 = Array::random(kind.dtype, wShape(t), -1, 1);

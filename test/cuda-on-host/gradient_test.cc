@@ -121,6 +121,7 @@ struct AngularCase {
   double limit(double k) const { return std::tanh(std::numbers::pi / (4 * std::abs(k))); }
   double cosineOf(double y, double k) const {
     if (a.op == AngularOperator::Cosine) return y;
+    if (a.op == AngularOperator::SquaredCosine) return std::copysign(std::sqrt(std::abs(y)), y);
     const double bounded = std::clamp(y, -1.0, 1.0);
     if (a.op == AngularOperator::Linear) return std::sin(std::numbers::pi / 2 * bounded);
     const double n = std::clamp(y * limit(k), -1 + 0x1p-24, 1 - 0x1p-24), half = std::numbers::pi / 2;
@@ -186,7 +187,7 @@ void checkAngular(SynchronousOps& ops, int count) {
     vary(ops);
     AngularCase t;
     t.dtype = kAll[i % 4];
-    t.a.op = static_cast<AngularOperator>(randomInteger(0, 2));
+    t.a.op = static_cast<AngularOperator>(randomInteger(0, 3));
     t.a.k = randomNumber(0.2, 1);
     t.rows = randomInteger(1, randomInteger(0, 3) > 0 ? 60 : 700);
     t.groups = randomInteger(0, 2) > 0 ? 1 : randomInteger(2, 5);
@@ -209,7 +210,7 @@ void checkDirect(SynchronousOps& ops, int count) {
       t.c = t.p.groups * randomInteger(1, 2);
       t.o = t.p.groups * randomInteger(1, 2);
     }
-    t.a.op = static_cast<AngularOperator>(randomInteger(0, 2));
+    t.a.op = static_cast<AngularOperator>(randomInteger(0, 3));
     const DType filters = isHalf(dtype) ? anyOf({dtype, DType::Float32}) : dtype;
     const Array x = Array::random(dtype, xShape(t)), dy = Array::random(dtype, yShape(t));
     Array w = Array::random(dtype, wShape(t));

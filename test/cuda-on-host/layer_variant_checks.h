@@ -202,8 +202,8 @@ inline void checkSphereNorm(Ops& ops) {
                           {50, 33, 1},  {60, 16, 16},  {20, 2056, 1}, {1500, 16, 1}};
   for (const Shape& shape : shapes) {
     for (DType dtype : kActivations) {
-      for (AngularOperator op :
-           {AngularOperator::Cosine, AngularOperator::Linear, AngularOperator::Sigmoid}) {
+      for (AngularOperator op : {AngularOperator::Cosine, AngularOperator::Linear, AngularOperator::Sigmoid,
+                                 AngularOperator::SquaredCosine}) {
         for (bool relu : {false, true}) {
           const bool sigmoid = op == AngularOperator::Sigmoid;
           const int64_t ks = !sigmoid ? 0 : relu ? shape.filters : shape.rows % 2;

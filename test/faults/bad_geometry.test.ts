@@ -113,7 +113,7 @@ describeBadCalls({
     [
       () => ops.sphereConv2d(f32(1, 5, 5, 3), f32(4, 3, 3, 3), { operator: wrong('tanh') }),
       'sphereConv2d: operator',
-      "'cosine', 'linear', 'sigmoid'",
+      "'cosine', 'linear', 'sigmoid', 'squaredCosine'",
       "the string 'tanh'",
     ],
     [

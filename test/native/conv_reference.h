@@ -47,6 +47,8 @@ inline Angular angular(spherenet::AngularOperator op, double cosine, double k) {
   const double root = std::sqrt(std::max(1 - cosine * cosine, spherenet::kMinSinSquared));
   const double s = std::asin(std::clamp(cosine, -1.0, 1.0));
   if (op == spherenet::AngularOperator::Cosine) return {cosine, 1, 0};
+  if (op == spherenet::AngularOperator::SquaredCosine)
+    return {cosine * std::abs(cosine), 2 * std::abs(cosine), 0};
   if (op == spherenet::AngularOperator::Linear) return {2 / pi * s, 2 / pi / root, 0};
   const double numerator = std::tanh(s / (2 * k)), limit = std::tanh(pi / (4 * k));
   const double g = numerator / limit;

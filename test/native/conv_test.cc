@@ -151,7 +151,7 @@ Case randomCase() {
     int32_t* const pads[] = {&t.p.padTop, &t.p.padBottom, &t.p.padLeft, &t.p.padRight};
     if (t.kh > 1 || pick(0, 1))
       for (int32_t* pad : pads) *pad = static_cast<int32_t>(pick(0, 3));
-    t.a.op = static_cast<AngularOperator>(pick(0, 2));
+    t.a.op = static_cast<AngularOperator>(pick(0, 3));
     t.a.k = 0.3;
     if (t.h + t.p.padTop + t.p.padBottom < t.p.dilationH * (t.kh - 1) + 1) continue;
     if (t.w + t.p.padLeft + t.p.padRight < t.p.dilationW * (t.kw - 1) + 1) continue;
@@ -195,7 +195,7 @@ template <class T>
 void testExtremes() {
   for (const double xScale : {0.0, 1e-30, 1e-10, 1.0, 1e10, 1e18, 1e30, 3e37})
     for (const double wScale : {0.0, 1e-30, 1.0, 1e18, 3e37})
-      for (int op = 0; op < 3; ++op)
+      for (int op = 0; op < 4; ++op)
         for (const int64_t kernel : {1, 3}) {
           Case t;
           t.h = t.w = 5;

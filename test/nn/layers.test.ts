@@ -265,7 +265,7 @@ describe('construction errors name class, argument, what was expected and what c
     ],
     [
       () => new nn.SphereConv2d(3, 4, 3, { operator: wrong('arc') }),
-      "SphereConv2d: operator must be one of 'cosine', 'linear', 'sigmoid', got the string 'arc'",
+      "SphereConv2d: operator must be one of 'cosine', 'linear', 'sigmoid', 'squaredCosine', got the string 'arc'",
     ],
     [
       () => new nn.SphereConv2d(3, 4, 3, { operator: 'sigmoid', k: 0 }),

@@ -129,7 +129,7 @@ const cases: Case[] = [
     f: (x, w, b) => ops.linear(x, w, b),
     inputs: [rows, columns, { shape: [CLASSES], role: 'parameter' }],
   },
-  ...(['cosine', 'linear', 'sigmoid'] as const).flatMap((operator): Case[] => [
+  ...(['cosine', 'linear', 'sigmoid', 'squaredCosine'] as const).flatMap((operator): Case[] => [
     {
       name: `sphereConv2d ${operator}`,
       f: (x, w) => ops.sphereConv2d(x, w, { operator, padding: 1 }),

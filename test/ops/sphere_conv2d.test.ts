@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { convCases, settings } from '../support/arbitraries';
 import { gradcheck } from '../support/gradcheck';
-import { ops, scope, tensor } from '../support/library';
+import { losses, ops, scope, tensor } from '../support/library';
 import { Numbers, product } from '../support/numbers';
 import * as reference from '../support/reference';
 
@@ -12,6 +12,7 @@ const SPHERES: readonly reference.Sphere[] = [
   { operator: 'linear', k: 1, epsilon: 1e-2 },
   { operator: 'sigmoid', k: 0.3, epsilon: 1e-4 },
   { operator: 'sigmoid', k: 1.7, epsilon: 0.5 },
+  { operator: 'squaredCosine', k: 1, epsilon: 1e-4 },
 ];
 
 /** Where |c| of a float64 case comes so near to 1 that a finite difference cannot follow asin. */
@@ -131,7 +132,7 @@ describe('sphereConv2d on shapes that fill several tiles', () => {
       const options = { ...reference.PLAIN, ...given };
       const numbers = new Numbers(8);
       const [x, w] = [numbers.normals(product(input)), numbers.normals(product(weight))];
-      for (const sphere of SPHERES.slice(0, 3)) {
+      for (const sphere of SPHERES) {
         const y = reference.sphereConv2d(x, input, w, weight, sphere, options);
         const dy = new Numbers(10).normals(y.length);
         const { dx, dw } = reference.sphereConv2dGradients(x, input, w, weight, dy, sphere, options);
@@ -184,5 +185,16 @@ describe('sphereLinear', () => {
       }),
       settings(12),
     );
+  });
+});
+
+describe('the losses', () => {
+  it('refuse the squared cosine, which has no margin', () => {
+    scope(() => {
+      const [x, w] = [tensor([[1, 2]]), tensor([[3, 4]])];
+      expect(() => losses.gaSoftmax(x, w, tensor(Int32Array.of(0)), { operator: 'squaredCosine' })).toThrow(
+        "gaSoftmax: operator must be one of 'cosine', 'linear', 'sigmoid', got the string 'squaredCosine'",
+      );
+    });
   });
 });

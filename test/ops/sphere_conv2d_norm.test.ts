@@ -6,7 +6,7 @@ import { ops, scope, tensor } from '../support/library';
 import type { Tensor } from '../support/library';
 import { Numbers, product } from '../support/numbers';
 
-const OPERATORS = ['cosine', 'linear', 'sigmoid'] as const;
+const OPERATORS = ['cosine', 'linear', 'sigmoid', 'squaredCosine'] as const;
 
 type DType = 'float32' | 'float64';
 

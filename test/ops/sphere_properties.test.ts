@@ -3,7 +3,7 @@ import { ops, tensor } from '../support/library';
 import type { Tensor } from '../support/library';
 import { Numbers, product } from '../support/numbers';
 
-const OPERATORS = ['cosine', 'linear', 'sigmoid'] as const;
+const OPERATORS = ['cosine', 'linear', 'sigmoid', 'squaredCosine'] as const;
 
 function normal(shape: readonly number[], seed: number, factor = 1): Tensor {
   return tensor(new Numbers(seed).normals(product(shape), factor), { shape });

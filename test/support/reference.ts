@@ -1,7 +1,7 @@
 /** Naive float64 definitions of the windowed ops, loops as in the formulas. Images NHWC, weights OHWI. */
 
 // Jest's global object is slow to look into.
-const { floor, sqrt, asin, tanh, max, exp, log, PI } = Math;
+const { abs, floor, sqrt, asin, tanh, max, exp, log, PI } = Math;
 
 type Four = readonly [number, number, number, number];
 
@@ -95,11 +95,12 @@ export function conv2dGradients(
   return { dx, dw };
 }
 
-export type Operator = 'cosine' | 'linear' | 'sigmoid';
+export type Operator = 'cosine' | 'linear' | 'sigmoid' | 'squaredCosine';
 
 /** g(θ) as a function of c = cos θ. */
 export function angular(c: number, operator: Operator, k: number): number {
   if (operator === 'cosine') return c;
+  if (operator === 'squaredCosine') return c * abs(c);
   if (operator === 'linear') return (2 / PI) * asin(c);
   return tanh(asin(c) / (2 * k)) / tanh(PI / (4 * k));
 }
@@ -107,6 +108,7 @@ export function angular(c: number, operator: Operator, k: number): number {
 /** dg/dc. */
 export function angularSlope(c: number, operator: Operator, k: number): number {
   if (operator === 'cosine') return 1;
+  if (operator === 'squaredCosine') return 2 * abs(c);
   const dasin = 1 / sqrt(max(1 - c * c, 1e-6));
   if (operator === 'linear') return (2 / PI) * dasin;
   const t = tanh(asin(c) / (2 * k));

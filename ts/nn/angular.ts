@@ -4,8 +4,8 @@ import type { FloatDType } from '../core/dtype';
 import { checkNumber, checkOneOf, describe, fail } from '../core/errors';
 import type { Tensor } from '../core/tensor';
 import * as ops from '../ops';
-import type { AngularOperator } from '../ops';
-import { ANGULAR_OPERATORS } from '../ops/angular_forward';
+import type { AngularFunction, AngularOperator } from '../ops';
+import { MARGIN_FUNCTIONS } from '../ops/angular_forward';
 import { parameter } from './parameter';
 
 /**
@@ -16,7 +16,7 @@ export type Curvature = number | 'learnable' | { learnable: true; shared?: boole
 
 /** Options of everything that measures angles. */
 export interface AngularOptions<K = number> {
-  /** g(θ): `cosine` (the default), `linear` or `sigmoid`; formulas at {@link ops.sphereConv2d}. */
+  /** g(θ): `cosine` (the default), `linear`, `sigmoid` or, in layers, `squaredCosine`; formulas at {@link ops.sphereConv2d}. */
   operator?: AngularOperator | undefined;
   /** Curvature of the sigmoid, above 0; 0.3 by default. Not allowed with other operators, which have none. */
   k?: K | undefined;
@@ -40,10 +40,14 @@ export interface CheckedAngular {
 // Added to |raw k|, so that a learnt curvature stays positive (the authors' code).
 const CURVATURE_FLOOR = 0.05;
 
-/** Checks the options and fills in defaults. */
-export function checkAngular(owner: string, options: AngularLayerOptions): CheckedAngular {
+/** Checks the options and fills in defaults. `functions`: what the owner can compute. */
+export function checkAngular(
+  owner: string,
+  options: AngularLayerOptions,
+  functions: readonly AngularFunction[] = MARGIN_FUNCTIONS,
+): CheckedAngular {
   const { operator = 'cosine', epsilon = 1e-4, k, kInit = 0.5 } = options;
-  checkOneOf(owner, 'operator', operator, ANGULAR_OPERATORS);
+  checkOneOf(owner, 'operator', operator, functions);
   checkNumber(owner, 'epsilon', epsilon, 'a number above 0', (value) => value > 0);
   if (k !== undefined && operator !== 'sigmoid') {
     fail(owner, 'k', `left out, because operator '${operator}' has no curvature`, describe(k));

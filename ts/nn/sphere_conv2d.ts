@@ -4,6 +4,7 @@ import type { ConvOptions, Pair } from '../ops';
 import type { BatchNorm2d } from './batch_norm2d';
 import { checkAngular, createCurvature, effectiveCurvature } from './angular';
 import type { AngularLayerOptions, CheckedAngular } from './angular';
+import { ANGULAR_FUNCTIONS } from '../ops/angular_forward';
 import { checkConv } from './geometry';
 import type { CheckedConv } from './geometry';
 import { heNormal } from './init';
@@ -50,7 +51,7 @@ export class SphereConv2d extends Module {
     this.inChannels = inChannels;
     this.outChannels = outChannels;
     this.conv = conv;
-    this.angular = checkAngular('SphereConv2d', options);
+    this.angular = checkAngular('SphereConv2d', options, ANGULAR_FUNCTIONS);
     this.weight = parameter(init(weightShape, { dtype, generator }), 'sphereKernel');
     this.curvature = createCurvature(options, outChannels, dtype);
   }

@@ -4,6 +4,7 @@ import * as ops from '../ops';
 import type { BatchNorm2d } from './batch_norm2d';
 import { checkAngular, createCurvature, effectiveCurvature } from './angular';
 import type { AngularLayerOptions, CheckedAngular } from './angular';
+import { ANGULAR_FUNCTIONS } from '../ops/angular_forward';
 import { heNormal } from './init';
 import type { InitOptions, Initializer } from './init';
 import { Module } from './module';
@@ -37,7 +38,7 @@ export class SphereLinear extends Module {
     const { dtype = 'float32', generator, init = heNormal } = options;
     this.inFeatures = inFeatures;
     this.outFeatures = outFeatures;
-    this.angular = checkAngular('SphereLinear', options);
+    this.angular = checkAngular('SphereLinear', options, ANGULAR_FUNCTIONS);
     this.weight = parameter(init([outFeatures, inFeatures], { dtype, generator }), 'sphereKernel');
     this.curvature = createCurvature(options, outFeatures, dtype);
   }

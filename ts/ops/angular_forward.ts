@@ -7,10 +7,17 @@ import { checkResult, checkTensor } from './check';
 import { convGeometry } from './geometry';
 import type { ConvOptions, ConvParams } from './geometry';
 
-/** How a SphereConv turns the angle θ between kernel and patch into its output; see {@link sphereConv2d}. */
-export type AngularOperator = 'cosine' | 'linear' | 'sigmoid';
+/** g: how a SphereConv turns the angle θ between kernel and patch into its output; see {@link sphereConv2d}. */
+export type AngularFunction = 'cosine' | 'linear' | 'sigmoid' | 'squaredCosine';
 
-export const ANGULAR_OPERATORS: readonly AngularOperator[] = ['cosine', 'linear', 'sigmoid'];
+/** In the order of AngularOperator in native/ops.h. */
+export const ANGULAR_FUNCTIONS: readonly AngularFunction[] = ['cosine', 'linear', 'sigmoid', 'squaredCosine'];
+
+/** Those of the paper, which have a margin: what the losses take. */
+export const MARGIN_FUNCTIONS: readonly AngularFunction[] = ['cosine', 'linear', 'sigmoid'];
+
+/** What a SphereConv computes of each kernel and patch. */
+export type AngularOperator = AngularFunction;
 
 export interface AngularOptions {
   /** Default 'cosine'. */
@@ -34,19 +41,20 @@ export interface AngularParams {
   epsilon: number;
 }
 
-/** The native parameters, and the tensor of curvatures where there is one. */
+/** The native parameters, and the tensor of curvatures where there is one. `functions`: what `op` can compute. */
 export function angularParams(
   op: string,
   options: AngularOptions,
+  functions: readonly AngularFunction[] = MARGIN_FUNCTIONS,
 ): { params: AngularParams; k: Tensor | null } {
   const { operator = 'cosine', k = 0.3, epsilon = 1e-4 } = options;
-  checkOneOf(op, 'operator', operator, ANGULAR_OPERATORS);
+  checkOneOf(op, 'operator', operator, functions);
   checkNumber(op, 'epsilon', epsilon, 'a number above 0', (value) => value > 0);
   if (!(k instanceof Tensor)) checkNumber(op, 'k', k, 'a number above 0 or a tensor', (value) => value > 0);
   if (k instanceof Tensor && operator !== 'sigmoid') {
     fail(op, 'k', `left out, because operator '${operator}' has no curvature`, describe(k));
   }
-  const params = { operator: ANGULAR_OPERATORS.indexOf(operator), k: k instanceof Tensor ? 0 : k, epsilon };
+  const params = { operator: ANGULAR_FUNCTIONS.indexOf(operator), k: k instanceof Tensor ? 0 : k, epsilon };
   return { params, k: k instanceof Tensor ? k : null };
 }
 
@@ -79,7 +87,7 @@ export function angularForward(
   weight: Tensor,
   options: AngularOptions & ConvOptions,
 ): { recipe: AngularRecipe; forward: AngularForward } {
-  const { params: angular, k } = angularParams(op, options);
+  const { params: angular, k } = angularParams(op, options, ANGULAR_FUNCTIONS);
   const { params, output } = convGeometry(op, input.shape, weight.shape, options);
   const [n, oh, ow, filters] = output as [number, number, number, number];
   if (k) {

@@ -19,7 +19,8 @@ import { reshape } from './reshape';
  * SphereConv (Deep Hyperspherical Learning, section 2.1): g(θ) of the angle θ between each kernel w and patch x.
  *
  * With c = ⟨x,w⟩ / (√(Σx² + ε) √(Σw² + ε)): 'cosine' g = c; 'linear' g = (2/π) asin c = 1 − 2θ/π; 'sigmoid'
- * g = tanh(asin(c) / 2k) / tanh(π / 4k). Zero padding enters as zeros. The output lies in [−1, 1].
+ * g = tanh(asin(c) / 2k) / tanh(π / 4k); 'squaredCosine' g = sign(c) c². Zero padding enters as zeros. The output lies
+ * in [−1, 1].
  *
  * d asin/dc grows without bound at c = ±1; it is cut off where 1 − c² < 1e-6. Gradients are finite for every finite
  * input, zero patches and parallel vectors included.

@@ -32,6 +32,9 @@ SPHERENET_INLINE Angle<S> recoverAngle(typename S::V y, const FilterConstants<ty
   const V zero{};
   if constexpr (Op == AngularOperator::Cosine) {
     return {y, splat<S>(1), zero};
+  } else if constexpr (Op == AngularOperator::SquaredCosine) {
+    const V c = S::sqrt(absolute<S>(y));
+    return {withSign<S>(c, y), c * 2, zero};
   } else if constexpr (Op == AngularOperator::Linear) {
     const V a = atMost<S>(absolute<S>(y), splat<S>(1));
     const auto angle = vectorSinCos<S>(a * T(kPi / 2), (1 - a) * T(kPi / 2));
@@ -101,6 +104,8 @@ void angularBackwardFor(const AngularBackwardJob<typename S::T>& job) {
       return angularBackwardWith<S, AngularOperator::Linear, Depthwise>(job);
     case AngularOperator::Sigmoid:
       return angularBackwardWith<S, AngularOperator::Sigmoid, Depthwise>(job);
+    case AngularOperator::SquaredCosine:
+      return angularBackwardWith<S, AngularOperator::SquaredCosine, Depthwise>(job);
   }
 }
 

@@ -62,6 +62,7 @@ SPHERENET_INLINE typename S::V angle(const FilterConstants<typename S::T>& filte
                                      int64_t filter) {
   const auto c = atMost<S>(atLeast<S>(cosine, splat<S>(-1)), splat<S>(1));
   if constexpr (E == Epilogue::Cosine) return c;
+  if constexpr (E == Epilogue::SquaredCosine) return c * absolute<S>(c);
   if constexpr (E == Epilogue::Linear) return vectorAsin<S>(c) * typename S::T(2 / kPi);
   return vectorTanh<S>(vectorAsin<S>(c) * load<S>(filters.slope + filter)) * load<S>(filters.gain + filter);
 }
@@ -84,6 +85,8 @@ void angles(AngularOperator op, const FilterConstants<typename S::T>& filters, t
       return anglesWith<S, Epilogue::Linear>(filters, y, rows, columns);
     case AngularOperator::Sigmoid:
       return anglesWith<S, Epilogue::Sigmoid>(filters, y, rows, columns);
+    case AngularOperator::SquaredCosine:
+      return anglesWith<S, Epilogue::SquaredCosine>(filters, y, rows, columns);
   }
 }
 
@@ -159,6 +162,8 @@ void gemm(const GemmJob<typename S::T>& job) {
       return gemmWith<S, Epilogue::Linear>(job);
     case Epilogue::Sigmoid:
       return gemmWith<S, Epilogue::Sigmoid>(job);
+    case Epilogue::SquaredCosine:
+      return gemmWith<S, Epilogue::SquaredCosine>(job);
     case Epilogue::MinusRow:
       return gemmWith<S, Epilogue::MinusRow>(job);
   }

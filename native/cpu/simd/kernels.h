@@ -78,6 +78,7 @@ enum class Epilogue {
   Cosine,  // out = g(product * inverseRowNorm * inverseNorm), and so on
   Linear,
   Sigmoid,
+  SquaredCosine,
   MinusRow,  // out = product - other * rowFactor
 };
 

@@ -20,7 +20,7 @@ const shapes = [
 ];
 const results = [];
 for (const [input, weight, options] of shapes) {
-  for (const operator of [null, 'cosine', 'linear', 'sigmoid']) {
+  for (const operator of [null, 'cosine', 'linear', 'sigmoid', 'squaredCosine']) {
     scope(() => {
       const [x, w] = [leaf(input, 1), leaf(weight, 2)];
       const y = operator ? ops.sphereConv2d(x, w, { operator, ...options }) : ops.conv2d(x, w, null, options);
