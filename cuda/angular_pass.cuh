@@ -64,16 +64,6 @@ struct alignas(Width * sizeof(T)) Elements {
   T at[Width];
 };
 
-/// G / (nx nw) as h stores it. What is beyond float16's range becomes its largest number, as infinity times
-/// the zeros of a patch would be NaN.
-template <class T>
-__device__ __forceinline__ T storeGradient(Compute<T> value) {
-  if constexpr (std::is_same_v<T, __half>) {
-    if (fabsf(value) > 65504.f && value - value == 0) return toStorage<T>(copysignf(65504.f, value));
-  }
-  return toStorage<T>(value);
-}
-
 /// `FromCosine`: the derivatives come from c itself instead of y.
 template <class T, int Width, int Vectors, bool FromCosine, bool Norm>
 __global__ void __launch_bounds__(RowColumnGrid::kThreads, 2) angularBackward(AngularPass<T, Norm> pass) {

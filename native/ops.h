@@ -45,10 +45,28 @@ struct AngularParams {
   double epsilon = 1e-4;  // added to sums of squares under the root
 };
 
+/// h(n) of a decoupled operator h(|x|) g(theta), n = nx the norm of the patch (Liu et al., Decoupled
+/// Networks, CVPR 2018), with rho the radius:
+///   Ball         scale min(n, rho) / rho
+///   Tanh         scale tanh(n / rho)
+///   Linear       scale n
+///   Segmented    scale n up to rho, beyond it slope n + (scale - slope) rho
+///   Logarithmic  scale log(1 + n)
+///   Mixed        scale n + slope log(1 + n)
+enum class Magnitude : int32_t { Ball = 0, Tanh = 1, Linear = 2, Segmented = 3, Logarithmic = 4, Mixed = 5 };
+
+struct MagnitudeParams {
+  Magnitude function = Magnitude::Linear;
+  double scale = 1, slope = 0;  // scale > 0, slope >= 0
+  double radius = 1;            // where no radius tensor is given
+};
+
+/// Radii below this count as this.
+constexpr double kMinRadius = 1e-12;
+
 /// What a loss over angles makes of them; m is the margin. The kinds after the first are for Cosine only.
-///   Multiple         target psi(theta) = g(m theta), m >= 1, made monotone for Cosine: (-1)^j cos(m theta) -
-///   2j
-///                    on [j pi/m, (j+1) pi/m]; Linear 1 - 2 m theta / pi; Sigmoid as it is
+///   Multiple         target psi(theta) = g(m theta), m >= 1; Linear 1 - 2 m theta / pi; Sigmoid as it is;
+///                    Cosine made monotone, (-1)^j cos(m theta) - 2j on [j pi/m, (j+1) pi/m]
 ///   ClampedMultiple  target cos(min(m theta, pi)), m >= 1
 ///   DividedOthers    target cos(theta), all others cos(theta / m), m >= 1
 ///   AdditiveAngle    target cos(min(theta + m, pi)), m >= 0
@@ -238,6 +256,24 @@ class Ops {
   virtual void sphereConv2dWeightGradient(const Conv2dParams& p, const Tensor& x, const Tensor& h,
                                           const Tensor& w, const Tensor& q, const Tensor& nw,
                                           const Tensor& dw) = 0;
+
+  // ---- decoupled operators: y = h(nx) g(theta), with nx and g from sphereConv2d
+  // -----------
+
+  /// y = h(nx) g; radius: optional, [O] or [1]. y may be g's memory.
+  virtual void magnitude(const MagnitudeParams& p, const Tensor& nx, const Tensor& radius, const Tensor& g,
+                         const Tensor& y) = 0;
+  /// What comes before sphereConv2dAngularBackward, which takes g [like y] = y / h and dg [like y] = dy h:
+  ///   radial [like nx] = sum over the group's filters of dy g h'(nx) / nx, to be taken from r
+  ///   dradius [like radius] = sum of dy g dh/drho, where dradius is given
+  /// Nothing flows back where h is 0 or y is NaN. dg is bounded, so that no sum of it overflows.
+  virtual void magnitudeBackward(const MagnitudeParams& p, const Tensor& y, const Tensor& dy,
+                                 const Tensor& nx, const Tensor& radius, const Tensor& g, const Tensor& dg,
+                                 const Tensor& radial, const Tensor& dradius) = 0;
+  /// mean [1] = the mean of nx, by which average [2], the weighted sum of means and the sum of their weights,
+  /// moves: average = decay average + (1 - decay) {mean, 1}. Without nx: mean = average[0] / average[1], 1
+  /// where nothing was averaged yet.
+  virtual void meanNorm(double decay, const Tensor& nx, const Tensor& average, const Tensor& mean) = 0;
 
   // ---- losses: [N,C] against int32 labels [N], which lie in [0, C)
   // ---------------------------------------------

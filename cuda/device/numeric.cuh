@@ -56,6 +56,16 @@ __device__ __forceinline__ T toStorage(Compute<T> x) {
   }
 }
 
+/// A gradient as it is stored. What is beyond float16's range becomes its largest number, as infinity times
+/// the zeros of a patch would be NaN.
+template <class T>
+__device__ __forceinline__ T storeGradient(Compute<T> value) {
+  if constexpr (std::is_same_v<T, __half>) {
+    if (fabsf(value) > 65504.f && value - value == 0) return toStorage<T>(copysignf(65504.f, value));
+  }
+  return toStorage<T>(value);
+}
+
 /// Elements that are loaded and stored at once: as many as fit into 16 bytes, or N.
 template <class T, int N = static_cast<int>(16 / sizeof(T))>
 struct alignas(sizeof(T) * N) Vector {

@@ -69,6 +69,12 @@ class CpuOps final : public Ops {
                                 const Tensor& r, const Tensor& dx) override;
   void sphereConv2dWeightGradient(const Conv2dParams& p, const Tensor& x, const Tensor& h, const Tensor& w,
                                   const Tensor& q, const Tensor& nw, const Tensor& dw) override;
+  void magnitude(const MagnitudeParams& p, const Tensor& nx, const Tensor& radius, const Tensor& g,
+                 const Tensor& y) override;
+  void magnitudeBackward(const MagnitudeParams& p, const Tensor& y, const Tensor& dy, const Tensor& nx,
+                         const Tensor& radius, const Tensor& g, const Tensor& dg, const Tensor& radial,
+                         const Tensor& dradius) override;
+  void meanNorm(double decay, const Tensor& nx, const Tensor& average, const Tensor& mean) override;
   void softmaxCrossEntropy(double smoothing, const Tensor& logits, const Tensor& labels, const Tensor& loss,
                            const Tensor& probabilities) override;
   void softmaxCrossEntropyBackward(double smoothing, const Tensor& probabilities, const Tensor& labels,

@@ -83,6 +83,16 @@ Tensor filtersFor(DType dtype, const Tensor& w) {
   });
 }
 
+/// Infinities of float16 become its largest number: times the zeros of a patch they would be NaN.
+void makeFinite(const Tensor& t) {
+  constexpr uint16_t kInfinity = 0x7C00;
+  uint16_t* const bits = static_cast<uint16_t*>(t.data);
+  parallelRanges(t.size(), 4 * kGrain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i)
+      if ((bits[i] & 0x7FFF) == kInfinity) --bits[i];
+  });
+}
+
 class OpsWithHalf final : public Ops {
  public:
   // These take 16-bit tensors as they are.
@@ -211,6 +221,19 @@ class OpsWithHalf final : public Ops {
   void sphereConv2dWeightGradient(const Conv2dParams& p, const Tensor& x, const Tensor& h, const Tensor& w,
                                   const Tensor& q, const Tensor& nw, const Tensor& dw) override {
     run<&CpuOps::sphereConv2dWeightGradient, 1>(p, x, h, filtersFor(x.dtype, w), q, nw, dw);
+  }
+  void magnitude(const MagnitudeParams& p, const Tensor& nx, const Tensor& radius, const Tensor& g,
+                 const Tensor& y) override {
+    run<&CpuOps::magnitude, 1>(p, nx, radius, g, y);
+  }
+  void magnitudeBackward(const MagnitudeParams& p, const Tensor& y, const Tensor& dy, const Tensor& nx,
+                         const Tensor& radius, const Tensor& g, const Tensor& dg, const Tensor& radial,
+                         const Tensor& dradius) override {
+    run<&CpuOps::magnitudeBackward, 4>(p, y, dy, nx, radius, g, dg, radial, dradius);
+    if (dg.dtype == DType::Float16) makeFinite(dg);
+  }
+  void meanNorm(double decay, const Tensor& nx, const Tensor& average, const Tensor& mean) override {
+    cpu_.meanNorm(decay, nx, average, mean);
   }
 
   // These take float32 and float64 only.

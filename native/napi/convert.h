@@ -54,6 +54,11 @@ inline constexpr auto fieldsOf<MarginParams> =
                field("smoothing", &MarginParams::smoothing), field("detached", &MarginParams::detached)};
 
 template <>
+inline constexpr auto fieldsOf<MagnitudeParams> =
+    std::tuple{field("function", &MagnitudeParams::function), field("scale", &MagnitudeParams::scale),
+               field("slope", &MagnitudeParams::slope), field("radius", &MagnitudeParams::radius)};
+
+template <>
 inline constexpr auto fieldsOf<SgdParams> = std::tuple{field("lr", &SgdParams::lr),
                                                        field("momentum", &SgdParams::momentum),
                                                        field("dampening", &SgdParams::dampening),

@@ -129,6 +129,9 @@ Napi::Object makeOpsTable(Napi::Env env) {
   row<&Ops::sphereConv2dNormBackward>(table, "sphereConv2dNormBackward");
   row<&Ops::sphereConv2dDataGradient>(table, "sphereConv2dDataGradient");
   row<&Ops::sphereConv2dWeightGradient>(table, "sphereConv2dWeightGradient");
+  row<&Ops::magnitude>(table, "magnitude");
+  row<&Ops::magnitudeBackward>(table, "magnitudeBackward");
+  row<&Ops::meanNorm>(table, "meanNorm");
   row<&Ops::softmaxCrossEntropy>(table, "softmaxCrossEntropy");
   row<&Ops::softmaxCrossEntropyBackward>(table, "softmaxCrossEntropyBackward");
   row<&Ops::angularSoftmax>(table, "angularSoftmax");

@@ -9,6 +9,7 @@
 #include "../native/elementwise_checks.h"
 #include "../native/layer_checks.h"
 #include "../native/loss_checks.h"
+#include "../native/magnitude_checks.h"
 #include "layer_variant_checks.h"
 #include "ops_on_host.h"
 #include "pointwise_checks.h"
@@ -52,6 +53,8 @@ constexpr Group kGroups[] = {
     {"crossEntropy", checkCrossEntropy},
     {"angularSoftmax", checkAngularSoftmax},
     {"angularLimits", checkAngularLimits},
+    {"magnitude", checkMagnitude},
+    {"halfMagnitude", [](Ops& ops) { checkMagnitudes(ops, {DType::Bfloat16, DType::Float16}); }},
     {"views", checkViews},
     {"halfElementwise", checkHalfElementwise},
     {"halfMovement", checkHalfMovement},

@@ -8,6 +8,7 @@
 #include "elementwise_checks.h"
 #include "layer_checks.h"
 #include "loss_checks.h"
+#include "magnitude_checks.h"
 
 namespace spherenet::test {
 
@@ -54,6 +55,7 @@ int main() {
   checkCrossEntropy(ops);
   checkAngularSoftmax(ops);
   checkAngularLimits(ops);
+  checkMagnitude(ops);
   checkReproducibility(ops);
   checkEmpty(ops);
   if (counts().failed > 0) {

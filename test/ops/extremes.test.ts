@@ -103,6 +103,60 @@ describe.each(each)('finite extremes with operator %s in %s', (operator, dtype) 
   });
 });
 
+const MAGNITUDES = ['ball', 'tanh', 'linear', 'segmented', 'logarithmic', 'mixed'] as const;
+const HAVE_RADIUS: readonly string[] = ['ball', 'tanh', 'segmented'];
+
+describe.each(each)('decoupled operators with g %s in %s', (angular, dtype) => {
+  const operatorOf = (
+    magnitude: (typeof MAGNITUDES)[number],
+    radius: Tensor | undefined,
+  ): ops.DecoupledOperator => ({
+    magnitude,
+    angular,
+    ...(radius && HAVE_RADIUS.includes(magnitude) && { radius }),
+  });
+
+  it.each(MAGNITUDES)('give finite outputs and gradients of finite extremes, %s', (magnitude) => {
+    for (const epsilon of [1e-4, 1e-12]) {
+      for (const value of [1e-20, 1, 1e20]) {
+        scope(() => {
+          const [x, w] = [rows(dtype), rows(dtype)];
+          const radius = tensor([value], { dtype, requiresGrad: true });
+          const y = ops.sphereLinear(x, w, { operator: operatorOf(magnitude, radius), epsilon });
+          // The gradient is not that of a constant, so that it meets every sign.
+          y.backward(tensor(new Numbers(4).normals(y.size), { shape: y.shape, dtype }));
+          expectFinite('y', y.dataSync());
+          expectFinite('dx', x.grad?.dataSync());
+          expectFinite('dw', w.grad?.dataSync());
+          if (HAVE_RADIUS.includes(magnitude)) expectFinite('dradius', radius.grad?.dataSync());
+        });
+      }
+    }
+  });
+
+  it.each(MAGNITUDES)(
+    'give no NaN gradient where the input or a filter holds NaN or infinities, %s',
+    (magnitude) => {
+      for (const value of [NaN, Infinity, -Infinity]) {
+        for (const place of ['input', 'weight']) {
+          scope(() => {
+            const data = [new Numbers(2).normals(2 * 6 * 6 * 2), new Numbers(3).normals(3 * 9 * 2)] as const;
+            (place === 'input' ? data[0] : data[1])[20] = value;
+            const x = tensor(data[0], { shape: [2, 6, 6, 2], dtype, requiresGrad: true });
+            const w = tensor(data[1], { shape: [3, 3, 3, 2], dtype, requiresGrad: true });
+            const radius = tensor([3, 4, 5], { dtype, requiresGrad: true });
+            const y = ops.sphereConv2d(x, w, { operator: operatorOf(magnitude, radius) });
+            y.backward(tensor(new Numbers(4).normals(y.size), { shape: y.shape, dtype }));
+            expectFinite(`dx, ${value} in ${place}`, x.grad?.dataSync());
+            expectFinite(`dw, ${value} in ${place}`, w.grad?.dataSync());
+            if (HAVE_RADIUS.includes(magnitude)) expectFinite('dradius', radius.grad?.dataSync());
+          });
+        }
+      }
+    },
+  );
+});
+
 describe.each(each)('vectors of one number with operator %s in %s', (operator, dtype) => {
   const numbers = [0, 1, -1, 3e18, -3e18, 1e-30, 5, -1e-12];
 

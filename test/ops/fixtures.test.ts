@@ -9,7 +9,12 @@ const TOLERANCES = [
 
 // SPHERENET_FIXTURES names one more file, made by sphere_reference.py with another seed.
 const extra = process.env['SPHERENET_FIXTURES'];
-const files = ['sphere.json', 'sphere_shapes.json', ...(extra && existsSync(extra) ? [extra] : [])];
+const files = [
+  'sphere.json',
+  'sphere_shapes.json',
+  'decoupled.json',
+  ...(extra && existsSync(extra) ? [extra] : []),
+];
 
 describe.each(files)('the reference of %s holds', (file) => {
   describe.each(TOLERANCES)('in %s to %p', (dtype, tolerance) => {

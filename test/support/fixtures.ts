@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { losses, ops, tensor } from './library';
 import type { FloatDType, Tensor, TypedArray } from './library';
 
+type AngularOperator = ops.AngularOperator;
+
 interface Values {
   shape: number[];
   data: number[];
@@ -13,7 +15,7 @@ export interface FixtureCase {
   name: string;
   op: 'sphereConv2d' | 'sphereLinear' | 'gaSoftmax' | 'orthogonality';
   parameters: {
-    operator: 'cosine' | 'linear' | 'sigmoid';
+    operator: AngularOperator;
     epsilon: number;
     stride: number;
     padding: [number, number, number, number];
@@ -38,15 +40,21 @@ export function loadFixtures(file: string): FixtureCase[] {
 }
 
 function apply({ op, parameters }: FixtureCase, inputs: Record<string, Tensor>): Tensor {
-  const { input, weight, labels, k } = inputs as {
+  const { input, weight, labels, k, radius } = inputs as {
     input: Tensor;
     weight: Tensor;
     labels: Tensor;
     k?: Tensor;
+    radius?: Tensor;
   };
+  const { operator } = parameters;
   switch (op) {
     case 'sphereConv2d':
-      return ops.sphereConv2d(input, weight, k ? { ...parameters, k } : parameters);
+      return ops.sphereConv2d(input, weight, {
+        ...parameters,
+        ...(k && { k }),
+        ...(radius && typeof operator === 'object' && { operator: { ...operator, radius } }),
+      });
     case 'sphereLinear':
       return ops.sphereLinear(input, weight, parameters);
     case 'gaSoftmax':

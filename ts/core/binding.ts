@@ -55,6 +55,7 @@ export type NativeOp =
   | 'conv2d' | 'conv2dDataGradient' | 'conv2dWeightGradient'
   | 'sphereConv2d' | 'sphereConv2dAngularBackward' | 'sphereConv2dNormBackward'
   | 'sphereConv2dDataGradient' | 'sphereConv2dWeightGradient'
+  | 'magnitude' | 'magnitudeBackward' | 'meanNorm'
   | 'softmaxCrossEntropy' | 'softmaxCrossEntropyBackward' | 'angularSoftmax' | 'angularSoftmaxBackward'
   | 'sgdStep' | 'adamStep'; // prettier-ignore
 

@@ -1,11 +1,21 @@
 // What sphereConv2d and sphereConv2dNorm share: the forward pass and what it keeps, and the gradient products.
 import { parameterDType } from '../core/dtype';
 import { checkNumber, checkOneOf, describe, fail } from '../core/errors';
+import { BinaryOp } from '../core/binding';
 import { run } from '../core/run';
 import { allocate, allocateLike, Tensor } from '../core/tensor';
 import { checkResult, checkTensor } from './check';
 import { convGeometry } from './geometry';
 import type { ConvOptions, ConvParams } from './geometry';
+import {
+  applyMagnitude,
+  checkMagnitude,
+  isDecoupled,
+  MAGNITUDE_FUNCTIONS,
+  magnitudeGradient,
+  NO_MAGNITUDE,
+} from './magnitude';
+import type { DecoupledOperator, MagnitudeRecipe, MagnitudeTensors, MeanNorm } from './magnitude';
 
 /** g: how a SphereConv turns the angle θ between kernel and patch into its output; see {@link sphereConv2d}. */
 export type AngularFunction = 'cosine' | 'linear' | 'sigmoid' | 'squaredCosine';
@@ -16,19 +26,21 @@ export const ANGULAR_FUNCTIONS: readonly AngularFunction[] = ['cosine', 'linear'
 /** Those of the paper, which have a margin: what the losses take. */
 export const MARGIN_FUNCTIONS: readonly AngularFunction[] = ['cosine', 'linear', 'sigmoid'];
 
-/** What a SphereConv computes of each kernel and patch. */
-export type AngularOperator = AngularFunction;
+/** What a SphereConv computes of each kernel and patch: g(θ), or h(‖x‖)·g(θ) where it is decoupled. */
+export type AngularOperator<R = number | Tensor> = AngularFunction | DecoupledOperator<R>;
 
 export interface AngularOptions {
   /** Default 'cosine'. */
   operator?: AngularOperator | undefined;
   /**
-   * Curvature of 'sigmoid', above 0: a number, or a tensor [O] or [1] that gets a gradient, float32 beside 16 bits.
+   * Curvature of g 'sigmoid', above 0: a number, or a tensor [O] or [1] that gets a gradient, float32 beside 16 bits.
    * Default 0.3.
    */
   k?: number | Tensor | undefined;
   /** Added to sums of squares under the root. Default 1e-4, as the authors' code has it. */
   epsilon?: number | undefined;
+  /** Unit of a decoupled operator's radius, and of its default. Default 1: the radius is a norm. */
+  meanNorm?: MeanNorm | undefined;
 }
 
 /** AngularOperator::Cosine of native/ops.h. */
@@ -58,12 +70,30 @@ export function angularParams(
   return { params, k: k instanceof Tensor ? k : null };
 }
 
+/** g of an operator, on behalf of `owner`; its magnitude is not looked at. */
+export function angularFunctionOf(owner: string, operator: unknown): AngularFunction {
+  if (isDecoupled(operator)) {
+    const { angular = 'cosine' } = operator;
+    checkOneOf(owner, 'operator.angular', angular, ANGULAR_FUNCTIONS);
+    return angular;
+  }
+  if (!ANGULAR_FUNCTIONS.includes(operator as AngularFunction)) {
+    const list = (names: readonly string[], separator: string): string =>
+      names.map((name) => `'${name}'`).join(separator);
+    const expected = `one of ${list(ANGULAR_FUNCTIONS, ', ')} or { magnitude: ${list(MAGNITUDE_FUNCTIONS, ' | ')} }`;
+    fail(owner, 'operator', expected, describe(operator));
+  }
+  return operator as AngularFunction;
+}
+
 /** What a SphereConv computes, without any tensor. */
 export interface AngularRecipe {
   readonly params: ConvParams;
   readonly angular: AngularParams;
   readonly keepsCosines: boolean;
   readonly learnsK: boolean;
+  /** Of a decoupled operator. */
+  readonly magnitude: MagnitudeRecipe | null;
 }
 
 /** The tensors of its forward pass, as the gradient needs them. */
@@ -72,28 +102,37 @@ export interface AngularForward {
   readonly weight: Tensor;
   /** Learnable curvatures, or null. */
   readonly k: Tensor | null;
+  /** h(‖x‖)·g(θ), or g(θ) where there is no magnitude. */
   readonly y: Tensor;
   /** Norms of the patches [N,OH,OW,groups] and of the filters [O]. */
   readonly nx: Tensor;
   readonly nw: Tensor;
   /** Cosines, in float64 only. */
   readonly c: Tensor | null;
+  readonly magnitude: MagnitudeTensors;
 }
 
-/** y = g(θ) of checked tensors, on behalf of `op`. */
+/** y of checked tensors, on behalf of `op`. */
 export function angularForward(
   op: string,
   input: Tensor,
   weight: Tensor,
   options: AngularOptions & ConvOptions,
 ): { recipe: AngularRecipe; forward: AngularForward } {
-  const { params: angular, k } = angularParams(op, options, ANGULAR_FUNCTIONS);
+  const { operator = 'cosine', meanNorm } = options;
+  const g = angularFunctionOf(op, operator);
+  const { params: angular, k } = angularParams(op, { ...options, operator: g }, ANGULAR_FUNCTIONS);
   const { params, output } = convGeometry(op, input.shape, weight.shape, options);
   const [n, oh, ow, filters] = output as [number, number, number, number];
   if (k) {
     checkTensor(op, 'k', k, { axes: 'O', like: input, as: 'parameter' });
     if (k.size !== 1 && k.size !== filters) fail(op, 'k', `of shape [${filters}] or [1]`, k.describe());
   }
+  const decoupled = isDecoupled(operator) ? operator : null;
+  if (meanNorm && !decoupled) {
+    fail(op, 'meanNorm', `left out, because operator '${g}' has no radius`, describe(meanNorm));
+  }
+  const magnitude = decoupled && checkMagnitude(op, decoupled, meanNorm, input, filters);
   checkResult(op, output);
   const y = allocateLike(input, output);
   const norms = parameterDType(input.dtype);
@@ -103,13 +142,15 @@ export function angularForward(
   // and y. float64, made for gradient checks, keeps c: where g saturates, y tells too little.
   const c = input.dtype === 'float64' && angular.operator !== COSINE ? allocateLike(y) : null;
   run('sphereConv2d', params, angular, input, weight, k, y, nx, nw, c);
-  const recipe = { params, angular, keepsCosines: c !== null, learnsK: k !== null };
-  return { recipe, forward: { input, weight, k, y, nx, nw, c } };
+  const tensors = magnitude ? applyMagnitude(magnitude, decoupled?.radius, meanNorm, nx, y) : NO_MAGNITUDE;
+  const recipe = { params, angular, keepsCosines: c !== null, learnsK: k !== null, magnitude };
+  return { recipe, forward: { input, weight, k, y, nx, nw, c, magnitude: tensors } };
 }
 
 /** The tensors of a forward pass as a list, for the tape to keep. */
-export function keptBy({ input, weight, y, nx, nw, c, k }: AngularForward): Tensor[] {
-  return [input, weight, y, nx, nw, ...(c ? [c] : []), ...(k ? [k] : [])];
+export function keptBy({ input, weight, y, nx, nw, c, k, magnitude }: AngularForward): Tensor[] {
+  const { radius, unit } = magnitude;
+  return [input, weight, y, nx, nw, c, k, radius, unit].filter((tensor) => tensor !== null);
 }
 
 /** The forward pass from the tensors that the tape kept; what follows them in the list is `rest`. */
@@ -122,7 +163,9 @@ export function restored(
   const [input, weight, y, nx, nw] = [next(), next(), next(), next(), next()];
   const c = recipe.keepsCosines ? next() : null;
   const k = recipe.learnsK ? next() : null;
-  return { forward: { input, weight, k, y, nx, nw, c }, rest };
+  const radius = recipe.magnitude?.learnsRadius ? next() : null;
+  const unit = recipe.magnitude?.hasUnit ? next() : null;
+  return { forward: { input, weight, k, y, nx, nw, c, magnitude: { radius, unit } }, rest };
 }
 
 /** What the angular pass of the gradient leaves for its products; see native/ops.h. */
@@ -142,6 +185,27 @@ export function allocateAngularGradient(forward: AngularForward, needsK: boolean
     q: allocateLike(nw),
     dk: k && needsK ? allocateLike(k) : null,
   };
+}
+
+/** What the two products need, from the gradient of y; and that of a learnable radius, where it is asked for. */
+export function angularBackward(
+  { angular, magnitude }: AngularRecipe,
+  forward: AngularForward,
+  dy: Tensor,
+  { needsK, needsRadius }: { needsK: boolean; needsRadius: boolean },
+): AngularGradient & { readonly dradius: Tensor | null } {
+  const gradient = allocateAngularGradient(forward, needsK);
+  const { h, r, q, dk } = gradient;
+  const { y, c, k, nx, nw } = forward;
+  if (!magnitude) {
+    run('sphereConv2dAngularBackward', angular, y, c, dy, k, nx, nw, h, r, q, dk);
+    return { ...gradient, dradius: null };
+  }
+  const { g, dg, radial, dradius } = magnitudeGradient(magnitude, forward, dy, needsRadius);
+  run('sphereConv2dAngularBackward', angular, g, c, dg, k, nx, nw, h, r, q, dk);
+  // h grows with the norm: that part of the gradient lies along x, where r subtracts.
+  run('binary', BinaryOp.Sub, r, radial, r);
+  return { ...gradient, dradius };
 }
 
 /** dx and dw, each where it is asked for. */

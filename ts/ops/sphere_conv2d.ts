@@ -1,8 +1,7 @@
-import { run } from '../core/run';
 import { record } from '../core/tape';
-import type { Tensor } from '../core/tensor';
+import { Tensor } from '../core/tensor';
 import {
-  allocateAngularGradient,
+  angularBackward,
   angularForward,
   angularProducts,
   keptBy,
@@ -13,6 +12,7 @@ import type { AngularOptions } from './angular_forward';
 import { cast } from './cast';
 import { checkTensor } from './check';
 import type { ConvOptions } from './geometry';
+import { isDecoupled } from './magnitude';
 import { reshape } from './reshape';
 
 /**
@@ -20,7 +20,7 @@ import { reshape } from './reshape';
  *
  * With c = ⟨x,w⟩ / (√(Σx² + ε) √(Σw² + ε)): 'cosine' g = c; 'linear' g = (2/π) asin c = 1 − 2θ/π; 'sigmoid'
  * g = tanh(asin(c) / 2k) / tanh(π / 4k); 'squaredCosine' g = sign(c) c². Zero padding enters as zeros. The output lies
- * in [−1, 1].
+ * in [−1, 1]. A {@link DecoupledOperator} multiplies g by a function of the patch norm √(Σx² + ε).
  *
  * d asin/dc grows without bound at c = ±1; it is cut off where 1 − c² < 1e-6. Gradients are finite for every finite
  * input, zero patches and parallel vectors included.
@@ -48,21 +48,26 @@ function angularConvolution(
 ): Tensor {
   if (needsFloat64(input, weight)) return inFloat64(op, input, weight, options);
   const { recipe, forward } = angularForward(op, input, weight, options);
-  const { y, k } = forward;
-  return record(op, y, [input, weight, ...(k ? [k] : [])], keptBy(forward), (dy, saved, needs) => {
+  const { y, k, magnitude } = forward;
+  const learnt = [k, magnitude.radius].filter((tensor) => tensor !== null);
+  return record(op, y, [input, weight, ...learnt], keptBy(forward), (dy, saved, needs) => {
     const { forward: f } = restored(recipe, saved);
-    const gradient = allocateAngularGradient(f, needs[2] === true);
-    const { h, r, q, dk } = gradient;
-    run('sphereConv2dAngularBackward', recipe.angular, f.y, f.c, dy, f.k, f.nx, f.nw, h, r, q, dk);
-    return [...angularProducts(recipe, f, gradient, needs), dk];
+    const needsRadius = needs[k ? 3 : 2] === true;
+    const gradient = angularBackward(recipe, f, dy, { needsK: k !== null && needs[2] === true, needsRadius });
+    const { dk, dradius } = gradient;
+    return [...angularProducts(recipe, f, gradient, needs), ...(k ? [dk] : []), dradius];
   });
 }
 
 function inFloat64(op: string, input: Tensor, weight: Tensor, options: AngularOptions & ConvOptions): Tensor {
-  const { k } = options;
-  const curvature = typeof k === 'object' ? { k: cast(k, 'float64') } : {};
+  const { k, operator } = options;
+  const curvature = k instanceof Tensor ? { k: cast(k, 'float64') } : {};
+  const decoupled =
+    isDecoupled(operator) && operator.radius instanceof Tensor
+      ? { operator: { ...operator, radius: cast(operator.radius, 'float64') } }
+      : {};
   const [x, w] = [cast(input, 'float64'), cast(weight, 'float64')];
-  return cast(angularConvolution(op, x, w, { ...options, ...curvature }), input.dtype);
+  return cast(angularConvolution(op, x, w, { ...options, ...curvature, ...decoupled }), input.dtype);
 }
 
 /**
@@ -79,7 +84,8 @@ export function sphereLinear(input: Tensor, weight: Tensor, options: AngularOpti
   checkTensor('sphereLinear', 'weight', weight, { axes: 'OD', like: input, as: 'filter' });
   const o = weight.shape[0] as number;
   checkTensor('sphereLinear', 'weight', weight, { shape: [o, d] });
-  const { operator, k, epsilon } = options;
+  const { operator, k, epsilon, meanNorm } = options;
+  const angular = { operator, k, epsilon, meanNorm };
   const [rows, filters] = [reshape(input, [n, 1, 1, d]), reshape(weight, [o, 1, 1, d])];
-  return reshape(angularConvolution('sphereLinear', rows, filters, { operator, k, epsilon }), [n, o]);
+  return reshape(angularConvolution('sphereLinear', rows, filters, angular), [n, o]);
 }

@@ -15,6 +15,7 @@ import { batchNorm, checkNorm, moveRunningStatistics } from './batch_norm';
 import type { BatchNormOptions, NormTensors } from './batch_norm';
 import { checkTensor } from './check';
 import type { ConvOptions } from './geometry';
+import { isDecoupled } from './magnitude';
 import { reshape } from './reshape';
 import { sphereConv2d } from './sphere_conv2d';
 
@@ -26,7 +27,8 @@ export interface SphereConvNormOptions extends AngularOptions {
 /**
  * SphereConv, batch normalisation by the batch and, where asked for, ReLU, as one op: what training a hyperspherical
  * network consists of. The same as `batchNorm(sphereConv2d(input, weight), ...)`, but the gradient of the SphereConv's
- * output is never written to memory: the backward pass of the normalisation goes on to the angles at once.
+ * output is never written to memory: the backward pass of the normalisation goes on to the angles at once. A decoupled
+ * operator is computed as the ops one after the other.
  *
  * @param input [N,H,W,C]
  * @param weight [O,KH,KW,C/groups], see {@link sphereConv2d}
@@ -62,9 +64,9 @@ export function sphereLinearNorm(
   checkTensor('sphereLinearNorm', 'weight', weight, { axes: 'OD', like: input, as: 'filter' });
   const o = weight.shape[0] as number;
   checkTensor('sphereLinearNorm', 'weight', weight, { shape: [o, d] });
-  const { operator, k, epsilon, norm } = options;
+  const { operator, k, epsilon, meanNorm, norm } = options;
   const [rows, filters] = [reshape(input, [n, 1, 1, d]), reshape(weight, [o, 1, 1, d])];
-  const angular = { operator, k, epsilon, norm };
+  const angular = { operator, k, epsilon, meanNorm, norm };
   return reshape(normedAngularConvolution('sphereLinearNorm', rows, filters, tensors, angular), [n, o]);
 }
 
@@ -77,7 +79,7 @@ function normedAngularConvolution(
 ): Tensor {
   const { momentum, epsilon, relu } = checkNorm(op, input, weight.shape[0] as number, tensors, norm);
   const { gamma, beta, runningMean, runningVariance } = tensors;
-  if (needsFloat64(input, weight)) {
+  if (needsFloat64(input, weight) || isDecoupled(options.operator)) {
     const angles = sphereConv2d(input, weight, options);
     return batchNorm(angles, gamma, beta, runningMean, runningVariance, { momentum, epsilon, relu });
   }

@@ -3,8 +3,11 @@ const { readFileSync } = require('node:fs');
 const { join } = require('node:path');
 const { scope, tensor, device, ops, losses } = require('./library.js');
 
-function apply({ op, parameters }, { input, weight, labels, k }) {
-  if (op === 'sphereConv2d') return ops.sphereConv2d(input, weight, k ? { ...parameters, k } : parameters);
+function apply({ op, parameters }, { input, weight, labels, k, radius }) {
+  if (op === 'sphereConv2d') {
+    const operator = radius ? { ...parameters.operator, radius } : parameters.operator;
+    return ops.sphereConv2d(input, weight, { ...parameters, operator, ...(k && { k }) });
+  }
   if (op === 'sphereLinear') return ops.sphereLinear(input, weight, parameters);
   if (op === 'gaSoftmax') return losses.gaSoftmax(input, weight, labels, parameters);
   return losses.orthogonality(weight);
@@ -21,7 +24,7 @@ function relativeError(actual, expected) {
 
 const worst = {};
 let cases = 0;
-for (const file of ['sphere.json', 'sphere_shapes.json']) {
+for (const file of ['sphere.json', 'sphere_shapes.json', 'decoupled.json']) {
   for (const fixture of JSON.parse(readFileSync(join(__dirname, '..', '..', 'fixtures', file), 'utf8'))
     .cases) {
     ++cases;
