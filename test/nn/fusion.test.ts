@@ -4,21 +4,35 @@ import { scope, tensor } from '../support/library';
 import type { Tensor } from '../support/library';
 import { Numbers } from '../support/numbers';
 
-describe('Sequential', () => {
+const plain = (): nn.Module[] => [
+  new nn.SphereConv2d(3, 8, 3, { padding: 1, operator: 'sigmoid', k: 'learnable' }),
+  new nn.SphereLinear(6 * 4 * 4, 5),
+];
+const decoupled = (): nn.Module[] => [
+  new nn.SphereConv2d(3, 8, 3, { padding: 1, operator: { magnitude: 'tanh', radius: 'learnable' } }),
+  new nn.SphereLinear(6 * 4 * 4, 5, { operator: { magnitude: 'segmented', angular: 'squaredCosine' } }),
+];
+
+describe.each([
+  ['angular', plain],
+  ['decoupled', decoupled],
+] as const)('Sequential with %s operators', (_, spheres) => {
   it('gives what its layers give one by one, in training and in inference', async () => {
     await scope(async () => {
-      const make = (): nn.Sequential =>
-        new nn.Sequential(
-          new nn.SphereConv2d(3, 8, 3, { padding: 1, operator: 'sigmoid', k: 'learnable' }),
+      const make = (): nn.Sequential => {
+        const [conv, linear] = spheres() as [nn.Module, nn.Module];
+        return new nn.Sequential(
+          conv,
           new nn.BatchNorm2d(8),
           new nn.ReLU(),
           new nn.Conv2d(8, 6, 3),
           new nn.BatchNorm2d(6),
           new nn.ReLU(),
           new nn.Flatten(),
-          new nn.SphereLinear(6 * 4 * 4, 5),
+          linear,
           new nn.BatchNorm2d(5),
         );
+      };
       const numbers = new Numbers(9);
       const net = make();
       const twin = make();

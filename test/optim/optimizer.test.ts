@@ -17,6 +17,7 @@ function oneOfEachRole(): Record<nn.ParameterRole, Tensor> {
     bias: make('bias'),
     norm: make('norm'),
     curvature: make('curvature'),
+    radius: make('radius'),
   };
 }
 
@@ -41,7 +42,7 @@ describe('weight decay', () => {
     ['AdamW', (params, options) => new optim.AdamW(params, options)],
   ];
 
-  it.each(makers)('%s leaves sphere kernels and curvatures alone', async (_name, make) => {
+  it.each(makers)('%s leaves sphere kernels, curvatures and radii alone', async (_name, make) => {
     await inScope(async () => {
       const w = oneOfEachRole();
       const optimizer = make(Object.values(w), { lr: 0.5, weightDecay: 0.1 });
@@ -53,6 +54,7 @@ describe('weight decay', () => {
         bias: 0.95,
         norm: 0.95,
         curvature: 1,
+        radius: 1,
       });
       disposeAll(w);
     })();
@@ -102,6 +104,7 @@ describe('weight decay', () => {
         bias: 0.95,
         norm: 0.95,
         curvature: 0.95,
+        radius: 0.95,
       });
       disposeAll(w);
     })();
@@ -115,7 +118,7 @@ describe('weight decay', () => {
         [
           { params: [w.kernel, w.sphereKernel], decaySpheres: true, lr: undefined },
           { params: [w.bias, w.norm], weightDecay: 0 },
-          { params: [w.curvature], decaySpheres: true, lr: 0.1 },
+          { params: [w.curvature, w.radius], decaySpheres: true, lr: 0.1 },
         ],
         { lr: 0.5, weightDecay: 0.1 },
       );
@@ -126,6 +129,7 @@ describe('weight decay', () => {
         bias: 1,
         norm: 1,
         curvature: 0.99,
+        radius: 0.99,
       });
       expect(optimizer.lr).toBe(0.5);
       optimizer.lr = 0.25;

@@ -1,88 +1,121 @@
-// What all layers that measure angles have in common: the operator, its curvature, and how that is learnt.
-import { full } from '../core/create';
-import type { FloatDType } from '../core/dtype';
+// What all layers that measure angles have in common: the operator with its curvature and radius.
 import { checkNumber, checkOneOf, describe, fail } from '../core/errors';
 import type { Tensor } from '../core/tensor';
-import * as ops from '../ops';
-import type { AngularFunction, AngularOperator } from '../ops';
-import { MARGIN_FUNCTIONS } from '../ops/angular_forward';
-import { parameter } from './parameter';
+import type * as ops from '../ops';
+import type { AngularFunction, DecoupledOperator } from '../ops';
+import { angularFunctionOf, MARGIN_FUNCTIONS } from '../ops/angular_forward';
+import { checkStart, effectiveCurvature, isLearnable, SharedCurvature } from './curvature';
+import type { Curvature } from './curvature';
+import { checkDecoupled, effectiveOperator, effectiveRadius } from './radius';
+import type { Radius, RadiusUnit } from './radius';
 
-/**
- * The curvature of a sigmoid layer: a fixed number, `'learnable'` for one trained value per filter, or
- * `{ learnable: true, shared: true }` for one trained value of the whole layer.
- */
-export type Curvature = number | 'learnable' | { learnable: true; shared?: boolean };
+/** What a layer computes of each kernel and patch: g(θ), or h(‖x‖)·g(θ) with a radius that may be learnt. */
+export type AngularOperator = ops.AngularOperator<Radius>;
 
 /** Options of everything that measures angles. */
-export interface AngularOptions<K = number> {
-  /** g(θ): `cosine` (the default), `linear`, `sigmoid` or, in layers, `squaredCosine`; formulas at {@link ops.sphereConv2d}. */
-  operator?: AngularOperator | undefined;
+export interface AngularOptions<K = number, Operator = AngularFunction> {
+  /** g(θ): `cosine` (the default), `linear` or `sigmoid`; formulas at {@link ops.sphereConv2d}. */
+  operator?: Operator | undefined;
   /** Curvature of the sigmoid, above 0; 0.3 by default. Not allowed with other operators, which have none. */
   k?: K | undefined;
   /** Added to the sums of squares under the root, above 0; 1e-4 by default, as the authors have it. */
   epsilon?: number | undefined;
 }
 
-/** The same for layers whose curvature can be learnt. */
-export interface AngularLayerOptions extends AngularOptions<Curvature> {
+/** The same for layers, whose curvature can be learnt. */
+export interface AngularLayerOptions extends AngularOptions<Curvature, AngularOperator> {
+  /** g(θ), also `squaredCosine`, or a decoupled operator; formulas at {@link ops.sphereConv2d} and {@link ops.DecoupledOperator}. */
+  operator?: AngularOperator | undefined;
   /** Effective k that learning starts from, above 0.05; 0.5 by default (the paper's). */
   kInit?: number | undefined;
+  /**
+   * What a decoupled operator's radius is measured in: `meanNorm` (the default, as the authors' follow-up has it), the
+   * mean norm of the batch's patches in training and its running average (decay 0.999) in inference, or `absolute`.
+   */
+  radiusUnit?: RadiusUnit | undefined;
 }
 
 /** Checked options, as the ops take them; no k where it is learnt or the operator has none. */
 export interface CheckedAngular {
-  readonly operator: AngularOperator;
+  readonly operator: AngularFunction;
   readonly epsilon: number;
   readonly k?: number;
 }
 
-// Added to |raw k|, so that a learnt curvature stays positive (the authors' code).
-const CURVATURE_FLOOR = 0.05;
+/** Checks the options of what measures angles only, with the functions that have a margin; fills in defaults. */
+export function checkAngular(owner: string, options: AngularOptions): CheckedAngular {
+  const { operator = 'cosine' } = options;
+  checkOneOf(owner, 'operator', operator, MARGIN_FUNCTIONS);
+  return checkCurvature(owner, operator, options);
+}
 
-/** Checks the options and fills in defaults. `functions`: what the owner can compute. */
-export function checkAngular(
+/** The same of a layer. */
+export interface CheckedLayer extends CheckedAngular {
+  readonly decoupled: DecoupledOperator<Radius> | null;
+}
+
+/** Checks the options of a layer; fills in defaults. */
+export function checkAngularLayer(owner: string, options: AngularLayerOptions): CheckedLayer {
+  const { operator = 'cosine', radiusUnit } = options;
+  const g = angularFunctionOf(owner, operator);
+  return {
+    ...checkCurvature(owner, g, options),
+    decoupled: checkDecoupled(owner, operator, radiusUnit),
+  };
+}
+
+function checkCurvature(
   owner: string,
-  options: AngularLayerOptions,
-  functions: readonly AngularFunction[] = MARGIN_FUNCTIONS,
+  operator: AngularFunction,
+  options: Omit<AngularLayerOptions, 'operator'>,
 ): CheckedAngular {
-  const { operator = 'cosine', epsilon = 1e-4, k, kInit = 0.5 } = options;
-  checkOneOf(owner, 'operator', operator, functions);
+  const { epsilon = 1e-4, k, kInit } = options;
   checkNumber(owner, 'epsilon', epsilon, 'a number above 0', (value) => value > 0);
   if (k !== undefined && operator !== 'sigmoid') {
     fail(owner, 'k', `left out, because operator '${operator}' has no curvature`, describe(k));
   }
   if (isLearnable(k)) {
-    const expected = `a number above ${CURVATURE_FLOOR}`;
-    checkNumber(owner, 'kInit', kInit, expected, (value) => value > CURVATURE_FLOOR);
+    if (kInit !== undefined) checkStart(owner, 'kInit', kInit);
     return { operator, epsilon };
   }
-  if (options.kInit !== undefined) fail(owner, 'kInit', 'left out where k is not learnable', describe(kInit));
-  if (operator !== 'sigmoid') return { operator, epsilon };
-  const expected = "a number above 0, 'learnable' or { learnable: true, shared }";
+  if (kInit !== undefined) fail(owner, 'kInit', 'left out where k is not learnable', describe(kInit));
+  if (operator !== 'sigmoid' || k instanceof SharedCurvature) return { operator, epsilon };
+  const expected = "a number above 0, 'learnable', { learnable: true, shared } or a SharedCurvature";
   const fixed = k ?? 0.3;
   checkNumber(owner, 'k', fixed, expected, (value) => value > 0);
   return { operator, epsilon, k: fixed };
 }
 
-/** The raw parameter behind a learnable k, `[filters]` or `[1]`; null where k is not learnable. */
-export function createCurvature(
-  { k, kInit = 0.5 }: AngularLayerOptions,
-  filters: number,
-  dtype: FloatDType,
-): Tensor | null {
-  if (!isLearnable(k)) return null;
-  const count = k !== 'learnable' && k.shared === true ? 1 : filters;
-  return parameter(full([count], kInit - CURVATURE_FLOOR, { dtype }), 'curvature');
+/** What a layer has for its operator. */
+export interface AngularState {
+  readonly angular: CheckedLayer;
+  readonly curvature: Tensor | null;
+  readonly radius: Tensor | null;
+  readonly normAverage: Tensor | null;
+  readonly training: boolean;
 }
 
-/** k = |raw| + 0.05, differentiable. */
-export function effectiveCurvature(raw: Tensor): Tensor {
-  return ops.scale(ops.abs(raw), 1, CURVATURE_FLOOR);
+/** The k in effect; undefined where the operator has none. */
+export function curvatureInEffect({ angular, curvature }: AngularState): number | Tensor | undefined {
+  return curvature === null ? angular.k : effectiveCurvature(curvature);
 }
 
-function isLearnable(k: unknown): k is Exclude<Curvature, number> {
-  return (
-    k === 'learnable' || (typeof k === 'object' && k !== null && 'learnable' in k && k.learnable === true)
-  );
+/** The radius in effect, in its unit; undefined where the operator has none. */
+export function radiusInEffect({ angular, radius }: AngularState): number | Tensor | undefined {
+  if (radius) return effectiveRadius(radius);
+  const fixed = angular.decoupled?.radius;
+  return typeof fixed === 'number' ? fixed : undefined;
+}
+
+/** The operator with all that is learnt, as the ops take it. */
+export function angularOptions(state: AngularState): ops.AngularOptions {
+  const { angular, radius, normAverage, training } = state;
+  const { operator: g, epsilon, decoupled } = angular;
+  const k = curvatureInEffect(state);
+  return {
+    operator: decoupled ? effectiveOperator(decoupled, radius) : g,
+    epsilon,
+    ...(k !== undefined && { k }),
+    ...(normAverage && { meanNorm: { average: normAverage, training } }),
+  };
 }

@@ -1,6 +1,6 @@
 /** Layers: modules that hold their parameters and apply ops. */
 export { LeakyReLU, ReLU } from './activations';
-export type { AngularLayerOptions, AngularOptions, Curvature } from './angular';
+export type { AngularLayerOptions, AngularOperator, AngularOptions } from './angular';
 export { AngularHead } from './angular_head';
 export type { AngularHeadOptions } from './angular_head';
 export type { Annealing } from './annealing';
@@ -9,6 +9,8 @@ export type { BatchNorm2dOptions } from './batch_norm2d';
 export { Branches } from './branches';
 export { Conv2d } from './conv2d';
 export type { Conv2dOptions } from './conv2d';
+export { SharedCurvature } from './curvature';
+export type { Curvature, Learnable, SharedCurvatureOptions } from './curvature';
 export { Dropout } from './dropout';
 export type { DropoutOptions } from './dropout';
 export { Head } from './head';
@@ -25,6 +27,7 @@ export { AvgPool2d, GlobalAvgPool2d, MaxPool2d } from './pooling';
 export type { AvgPool2dOptions, Pool2dOptions } from './pooling';
 export { Residual } from './residual';
 export type { ResidualOptions } from './residual';
+export type { Radius, RadiusUnit } from './radius';
 export { Sequential } from './sequential';
 export { Flatten } from './shape_layers';
 export { SoftmaxHead } from './softmax_head';

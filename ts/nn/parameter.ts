@@ -12,8 +12,9 @@ import type { Tensor } from '../core/tensor';
  * - `bias`
  * - `norm`: the scale or shift of a normalisation layer
  * - `curvature`: the raw k of a learnable sigmoid operator
+ * - `radius`: the raw radius of a learnable decoupled operator
  */
-export type ParameterRole = 'kernel' | 'sphereKernel' | 'bias' | 'norm' | 'curvature';
+export type ParameterRole = 'kernel' | 'sphereKernel' | 'bias' | 'norm' | 'curvature' | 'radius';
 
 const roles = new WeakMap<Tensor, ParameterRole>();
 const buffers = new WeakSet<Tensor>();

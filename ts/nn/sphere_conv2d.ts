@@ -2,15 +2,16 @@ import type { Tensor } from '../core/tensor';
 import * as ops from '../ops';
 import type { ConvOptions, Pair } from '../ops';
 import type { BatchNorm2d } from './batch_norm2d';
-import { checkAngular, createCurvature, effectiveCurvature } from './angular';
-import type { AngularLayerOptions, CheckedAngular } from './angular';
-import { ANGULAR_FUNCTIONS } from '../ops/angular_forward';
+import { angularOptions, checkAngularLayer, curvatureInEffect, radiusInEffect } from './angular';
+import type { AngularLayerOptions, CheckedLayer } from './angular';
+import { createCurvature } from './curvature';
 import { checkConv } from './geometry';
 import type { CheckedConv } from './geometry';
 import { heNormal } from './init';
 import type { InitOptions, Initializer } from './init';
 import { Module } from './module';
 import { parameter } from './parameter';
+import { createRadius } from './radius';
 
 export interface SphereConv2dOptions extends AngularLayerOptions, ConvOptions, InitOptions {
   /** How the weight is made; heNormal by default. */
@@ -19,12 +20,14 @@ export interface SphereConv2dOptions extends AngularLayerOptions, ConvOptions, I
 
 /**
  * Hyperspherical convolution (Liu et al., NIPS 2017): the output is g(θ), θ the angle between a kernel
- * and a patch, so it lies in [−1, 1] whatever the lengths of both. There is no bias.
+ * and a patch, so it lies in [−1, 1] whatever the lengths of both; a decoupled operator multiplies it by a function of
+ * the patch's length. There is no bias.
  *
  * ```ts
  * new nn.SphereConv2d(3, 64, 3, { padding: 1 });                                  // cosine
  * new nn.SphereConv2d(3, 64, 3, { padding: 1, operator: 'sigmoid', k: 0.3 });
  * new nn.SphereConv2d(3, 64, 3, { padding: 1, operator: 'sigmoid', k: 'learnable' });
+ * new nn.SphereConv2d(3, 64, 3, { padding: 1, operator: { magnitude: 'tanh', radius: 'learnable' } });
  * ```
  *
  * Input `[N, H, W, inChannels]`, output `[N, OH, OW, outChannels]`, weight
@@ -35,10 +38,15 @@ export class SphereConv2d extends Module {
   readonly weight: Tensor;
   /** Raw learnable curvature, `[outChannels]` or `[1]`, role `curvature`; null where k is fixed. */
   readonly curvature: Tensor | null;
+  /** Raw learnable radius of a decoupled operator, `[outChannels]` or `[1]`, role `radius`; null where it is fixed. */
+  readonly radius: Tensor | null;
+  /** Running average of the mean patch norm, with the sum of its weights: a buffer `[2]`; null where it is no unit. */
+  readonly normAverage: Tensor | null;
   readonly inChannels: number;
   readonly outChannels: number;
   private readonly conv: CheckedConv['conv'];
-  private readonly angular: CheckedAngular;
+  /** @internal */
+  readonly angular: CheckedLayer;
 
   /**
    * @param kernel side of the kernel, or `[height, width]`
@@ -51,14 +59,28 @@ export class SphereConv2d extends Module {
     this.inChannels = inChannels;
     this.outChannels = outChannels;
     this.conv = conv;
-    this.angular = checkAngular('SphereConv2d', options, ANGULAR_FUNCTIONS);
+    this.angular = checkAngularLayer('SphereConv2d', options);
+    const curvature = createCurvature('SphereConv2d', options, outChannels, dtype);
     this.weight = parameter(init(weightShape, { dtype, generator }), 'sphereKernel');
-    this.curvature = createCurvature(options, outChannels, dtype);
+    this.curvature = curvature;
+    const { radius, normAverage } = createRadius(
+      this.angular.decoupled,
+      options.radiusUnit,
+      outChannels,
+      dtype,
+    );
+    this.radius = radius;
+    this.normAverage = normAverage;
   }
 
   /** The k in effect: the fixed number, |raw| + 0.05 where it is learnt, undefined where the operator has none. */
   k(): number | Tensor | undefined {
-    return this.curvature === null ? this.angular.k : effectiveCurvature(this.curvature);
+    return curvatureInEffect(this);
+  }
+
+  /** ρ in its unit: the fixed number, raw² + 1e-4 where it is learnt, undefined where the operator has none. */
+  rho(): number | Tensor | undefined {
+    return radiusInEffect(this);
   }
 
   forward(input: Tensor): Tensor {
@@ -73,7 +95,6 @@ export class SphereConv2d extends Module {
   }
 
   private options(): ops.AngularOptions & ConvOptions {
-    const k = this.k();
-    return { ...this.conv, ...this.angular, ...(k !== undefined && { k }) };
+    return { ...this.conv, ...angularOptions(this) };
   }
 }

@@ -7,6 +7,7 @@ import { widened } from '../ops/cast';
 import { Module } from './module';
 import { parameter } from './parameter';
 import { SphereConv2d } from './sphere_conv2d';
+import { SphereLinear } from './sphere_linear';
 
 export interface SphereNormOptions {
   /** The factor β, and where learning starts from; 1 by default. */
@@ -34,8 +35,8 @@ export interface SphereNormOptions {
  * Input `[..., channels]`, or what the SphereConv takes; output `[..., channels]`. Role of β and γ: `norm`.
  */
 export class SphereNorm extends Module {
-  /** The convolution that is rescaled; null where the layer was made for a number of channels. */
-  readonly conv: SphereConv2d | null;
+  /** The SphereConv that is rescaled, which may be a fully connected one; null where the layer was made for a number of channels. */
+  readonly conv: SphereConv2d | SphereLinear | null;
   readonly channels: number;
   /** Factor: `[channels]` where it is learnable. */
   readonly beta: Tensor | number;
@@ -43,10 +44,15 @@ export class SphereNorm extends Module {
   readonly gamma: Tensor | number;
 
   /** @throws SphereNetError naming the argument that is out of range */
-  constructor(target: number | SphereConv2d, options: SphereNormOptions = {}) {
+  constructor(target: number | SphereConv2d | SphereLinear, options: SphereNormOptions = {}) {
     super();
-    const conv = target instanceof SphereConv2d ? target : null;
-    const channels = target instanceof SphereConv2d ? target.outChannels : target;
+    const conv = target instanceof SphereConv2d || target instanceof SphereLinear ? target : null;
+    const channels =
+      target instanceof SphereLinear
+        ? target.outFeatures
+        : target instanceof SphereConv2d
+          ? target.outChannels
+          : target;
     const { beta = 1, gamma = 0, learnable = true, dtype = conv?.weight.dtype ?? 'float32' } = options;
     checkInteger('SphereNorm', 'channels', channels, 1);
     checkNumber('SphereNorm', 'beta', beta);

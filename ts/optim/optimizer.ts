@@ -14,7 +14,7 @@ export interface CommonOptions {
   /** Coefficient of weight decay, at least 0. */
   weightDecay?: number | undefined;
   /**
-   * Whether weight decay also touches sphere kernels and curvatures; false by default. A sphere kernel enters only
+   * Whether weight decay also touches sphere kernels, curvatures and radii; false by default. A sphere kernel enters only
    * through its direction, so decay would do nothing but raise the effective learning rate.
    */
   decaySpheres?: boolean | undefined;
@@ -242,7 +242,7 @@ function newSlot(param: Tensor): Tensor {
 
 function isSphere(param: Tensor): boolean {
   const role = roleOf(param);
-  return role === 'sphereKernel' || role === 'curvature';
+  return role === 'sphereKernel' || role === 'curvature' || role === 'radius';
 }
 
 function toGroups(owner: string, trainable: Trainable<object>): { params: Tensor[]; own: object }[] {
