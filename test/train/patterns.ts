@@ -57,8 +57,14 @@ export class Stripes implements AsyncIterable<Batch> {
   }
 }
 
+const HEADS = {
+  softmax: (generator: Generator) => new nn.SoftmaxHead(8, 2, { generator }),
+  angular: (generator: Generator) => new nn.AngularHead(8, 2, { operator: 'linear', margin: 2, generator }),
+  sphereFace2: (generator: Generator) => new nn.SphereFace2Head(8, 2, { generator }),
+};
+
 /** A network that is large enough for stripes. */
-export function stripesModel(head: 'softmax' | 'angular', seed = 1): Classifier {
+export function stripesModel(head: keyof typeof HEADS, seed = 1): Classifier {
   const generator = new Generator(seed);
   const net = new nn.Sequential(
     new nn.SphereConv2d(1, 8, 3, { operator: 'sigmoid', k: 0.3, generator }),
@@ -70,10 +76,5 @@ export function stripesModel(head: 'softmax' | 'angular', seed = 1): Classifier 
     new nn.SphereLinear(72, 8, { generator }),
     new nn.BatchNorm2d(8),
   );
-  return new Classifier(
-    net,
-    head === 'softmax'
-      ? new nn.SoftmaxHead(8, 2, { generator })
-      : new nn.AngularHead(8, 2, { operator: 'linear', margin: 2, generator }),
-  );
+  return new Classifier(net, HEADS[head](generator));
 }

@@ -28,7 +28,7 @@ async function trainStripes(seed: number): Promise<{ history: TrainingHistory; s
 }
 
 describe('Trainer', () => {
-  it.each(['softmax', 'angular'] as const)('learns stripes with a %s head', async (head) => {
+  it.each(['softmax', 'angular', 'sphereFace2'] as const)('learns stripes with a %s head', async (head) => {
     const model = stripesModel(head);
     const optimizer = new optim.Adam(model.parameters(), { lr: 0.01 });
     const schedule = new optim.Schedule(optimizer, optim.warmup(5, optim.cosine({ total: 60 })));
@@ -151,6 +151,29 @@ describe('Trainer', () => {
     expect(values.at(-1)).toBeLessThan(0.5 * (values[0] as number));
     expect(with01.steps[0]?.loss).toBe(without.steps[0]?.loss);
     expect(with01.steps.at(-1)?.loss).not.toBe(without.steps.at(-1)?.loss);
+  });
+
+  it('learns with filters that repel each other on the sphere', async () => {
+    const model = stripesModel('sphereFace2');
+    const optimizer = new optim.Adam(model.parameters(), { lr: 0.01 });
+    const history = await new Trainer({
+      ...quiet,
+      model,
+      optimizer,
+      train: new Stripes(240, 16),
+      epochs: 4,
+      regularizer: (trained) => {
+        const kernels = losses.sphereKernels(trained);
+        const energies = kernels.map((kernel) => losses.hypersphericalEnergy(kernel, { halfSpace: true }));
+        return losses.total(energies, 20);
+      },
+      projectEvery: 10,
+    }).run();
+    expect(history.epochs.at(-1)?.trainAccuracy).toBeGreaterThan(0.95);
+    const energies = history.steps.map(({ regularization }) => regularization as number);
+    expect(energies.at(-1)).toBeLessThan((energies[0] as number) - 0.2);
+    model.dispose();
+    optimizer.dispose();
   });
 
   it('stops on a regulariser that is not finite', async () => {
