@@ -54,7 +54,10 @@ constexpr Group kGroups[] = {
     {"angularSoftmax", checkAngularSoftmax},
     {"angularLimits", checkAngularLimits},
     {"magnitude", checkMagnitude},
-    {"halfMagnitude", [](Ops& ops) { checkMagnitudes(ops, {DType::Bfloat16, DType::Float16}); }},
+    {"halfMagnitude",
+     [](Ops& ops) {
+       checkMagnitudes(ops, {DType::Bfloat16, DType::Float16});
+     }},
     {"views", checkViews},
     {"halfElementwise", checkHalfElementwise},
     {"halfMovement", checkHalfMovement},

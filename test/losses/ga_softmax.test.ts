@@ -85,7 +85,7 @@ function nearBorder(c: Case): boolean {
   });
 }
 
-function apply(c: Case, operator: reference.Operator): (x: Tensor, w: Tensor) => Tensor {
+function apply(c: Case, operator: ops.MarginFunction): (x: Tensor, w: Tensor) => Tensor {
   return (x, w) =>
     losses.gaSoftmax(x, w, tensor(c.labels), { operator, k: c.k, margin: c.margin, epsilon: EPSILON });
 }

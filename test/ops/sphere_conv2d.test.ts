@@ -192,7 +192,9 @@ describe('the losses', () => {
   it('refuse the squared cosine, which has no margin', () => {
     scope(() => {
       const [x, w] = [tensor([[1, 2]]), tensor([[3, 4]])];
-      expect(() => losses.gaSoftmax(x, w, tensor(Int32Array.of(0)), { operator: 'squaredCosine' })).toThrow(
+      expect(() =>
+        losses.gaSoftmax(x, w, tensor(Int32Array.of(0)), { operator: 'squaredCosine' as 'cosine' }),
+      ).toThrow(
         "gaSoftmax: operator must be one of 'cosine', 'linear', 'sigmoid', got the string 'squaredCosine'",
       );
     });

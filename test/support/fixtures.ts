@@ -58,7 +58,10 @@ function apply({ op, parameters }: FixtureCase, inputs: Record<string, Tensor>):
     case 'sphereLinear':
       return ops.sphereLinear(input, weight, parameters);
     case 'gaSoftmax':
-      return losses.gaSoftmax(input, weight, labels, parameters);
+      return losses.gaSoftmax(input, weight, labels, {
+        ...parameters,
+        operator: operator as ops.MarginFunction,
+      });
     case 'orthogonality':
       return losses.orthogonality(weight);
   }

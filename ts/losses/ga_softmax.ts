@@ -1,17 +1,13 @@
 import { MarginKind } from '../core/binding';
 import { checkNumber, checkOneOf } from '../core/errors';
 import type { Tensor } from '../core/tensor';
-import { angularParams } from '../ops/angular_forward';
+import { angularParams, MARGIN_FUNCTIONS } from '../ops/angular_forward';
+import type { MarginFunction } from '../ops/angular_forward';
 import { angularSoftmax, checkSmoothing } from './angular_softmax';
-
-/** The functions g that {@link gaSoftmax} takes. */
-export type GaSoftmaxOperator = 'cosine' | 'linear' | 'sigmoid';
-
-export const GA_SOFTMAX_OPERATORS: readonly GaSoftmaxOperator[] = ['cosine', 'linear', 'sigmoid'];
 
 export interface GaSoftmaxOptions {
   /** g of the logits ‖x‖·g(θ). Default 'cosine'. */
-  operator?: GaSoftmaxOperator | undefined;
+  operator?: MarginFunction | undefined;
   /** Curvature of 'sigmoid', a number above 0. Default 0.3. */
   k?: number | undefined;
   /** The target's angle counts m times: at least 1, whole or not. Default 1, which is W-Softmax. */
@@ -47,7 +43,7 @@ export function gaSoftmax(
 ): Tensor {
   const op = 'gaSoftmax';
   const { operator = 'cosine', k = 0.3, margin = 1, lambda = 0, labelSmoothing = 0 } = options;
-  checkOneOf(op, 'operator', operator, GA_SOFTMAX_OPERATORS);
+  checkOneOf(op, 'operator', operator, MARGIN_FUNCTIONS);
   checkNumber(op, 'k', k, 'a number above 0', (value) => value > 0);
   checkNumber(op, 'margin', margin, 'a number of at least 1', (value) => value >= 1);
   checkNumber(op, 'lambda', lambda, 'a number of at least 0', (value) => value >= 0);

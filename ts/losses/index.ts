@@ -2,7 +2,7 @@
 export { softmaxCrossEntropy } from '../ops';
 export type { CrossEntropyOptions } from '../ops';
 export { gaSoftmax } from './ga_softmax';
-export type { GaSoftmaxOperator, GaSoftmaxOptions } from './ga_softmax';
+export type { GaSoftmaxOptions } from './ga_softmax';
 export { arcFace, cosFace, normFace, sphereFace, sphereFaceR } from './margin_softmax';
 export type {
   ArcFaceOptions,

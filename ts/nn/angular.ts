@@ -2,7 +2,7 @@
 import { checkNumber, checkOneOf, describe, fail } from '../core/errors';
 import type { Tensor } from '../core/tensor';
 import type * as ops from '../ops';
-import type { AngularFunction, DecoupledOperator } from '../ops';
+import type { AngularFunction, DecoupledOperator, MarginFunction } from '../ops';
 import { angularFunctionOf, MARGIN_FUNCTIONS } from '../ops/angular_forward';
 import { checkStart, effectiveCurvature, isLearnable, SharedCurvature } from './curvature';
 import type { Curvature } from './curvature';
@@ -13,7 +13,7 @@ import type { Radius, RadiusUnit } from './radius';
 export type AngularOperator = ops.AngularOperator<Radius>;
 
 /** Options of everything that measures angles. */
-export interface AngularOptions<K = number, Operator = AngularFunction> {
+export interface AngularOptions<K = number, Operator = MarginFunction> {
   /** g(θ): `cosine` (the default), `linear` or `sigmoid`; formulas at {@link ops.sphereConv2d}. */
   operator?: Operator | undefined;
   /** Curvature of the sigmoid, above 0; 0.3 by default. Not allowed with other operators, which have none. */
@@ -36,14 +36,14 @@ export interface AngularLayerOptions extends AngularOptions<Curvature, AngularOp
 }
 
 /** Checked options, as the ops take them; no k where it is learnt or the operator has none. */
-export interface CheckedAngular {
-  readonly operator: AngularFunction;
+export interface CheckedAngular<G extends AngularFunction = AngularFunction> {
+  readonly operator: G;
   readonly epsilon: number;
   readonly k?: number;
 }
 
 /** Checks the options of what measures angles only, with the functions that have a margin; fills in defaults. */
-export function checkAngular(owner: string, options: AngularOptions): CheckedAngular {
+export function checkAngular(owner: string, options: AngularOptions): CheckedAngular<MarginFunction> {
   const { operator = 'cosine' } = options;
   checkOneOf(owner, 'operator', operator, MARGIN_FUNCTIONS);
   return checkCurvature(owner, operator, options);
@@ -64,11 +64,11 @@ export function checkAngularLayer(owner: string, options: AngularLayerOptions): 
   };
 }
 
-function checkCurvature(
+function checkCurvature<G extends AngularFunction>(
   owner: string,
-  operator: AngularFunction,
+  operator: G,
   options: Omit<AngularLayerOptions, 'operator'>,
-): CheckedAngular {
+): CheckedAngular<G> {
   const { epsilon = 1e-4, k, kInit } = options;
   checkNumber(owner, 'epsilon', epsilon, 'a number above 0', (value) => value > 0);
   if (k !== undefined && operator !== 'sigmoid') {

@@ -1,10 +1,9 @@
-import { checkInteger, checkNumber, checkOneOf } from '../core/errors';
+import { checkInteger, checkNumber } from '../core/errors';
 import type { Tensor } from '../core/tensor';
 import { gaSoftmax } from '../losses';
-import type { GaSoftmaxOperator } from '../losses';
 import { checkSmoothing, lengths } from '../losses/angular_softmax';
-import { GA_SOFTMAX_OPERATORS } from '../losses/ga_softmax';
 import * as ops from '../ops';
+import type { MarginFunction } from '../ops';
 import { widened } from '../ops/cast';
 import { checkAngular } from './angular';
 import type { AngularOptions, CheckedAngular } from './angular';
@@ -16,8 +15,6 @@ import type { InitOptions, Initializer } from './init';
 import { parameter } from './parameter';
 
 export interface AngularHeadOptions extends AngularOptions, InitOptions {
-  /** g(θ): `cosine` (the default), `linear` or `sigmoid`. */
-  operator?: GaSoftmaxOperator | undefined;
   /** The target's angle counts this many times in the loss, at least 1; 1 by default. */
   margin?: number | undefined;
   /** Lets the margin come in step by step; `{}` for the authors' schedule. In full from the start by default. */
@@ -53,24 +50,23 @@ export class AngularHead extends Head {
    */
   readonly iterations: Tensor | null;
   private readonly annealing: CheckedAnnealing | null;
-  private readonly angular: CheckedAngular & { readonly operator: GaSoftmaxOperator };
+  private readonly angular: CheckedAngular<MarginFunction>;
 
   /** @throws SphereNetError naming the argument that is out of range */
   constructor(features: number, classes: number, options: AngularHeadOptions = {}) {
     super();
     const { margin = 1, dtype = 'float32', generator, init = heNormal } = options;
-    const { operator = 'cosine', annealing, labelSmoothing = 0 } = options;
+    const { annealing, labelSmoothing = 0 } = options;
     checkInteger('AngularHead', 'features', features, 1);
     checkInteger('AngularHead', 'classes', classes, 2);
     checkNumber('AngularHead', 'margin', margin, 'a number of at least 1', (value) => value >= 1);
-    checkOneOf('AngularHead', 'operator', operator, GA_SOFTMAX_OPERATORS);
     checkSmoothing('AngularHead', labelSmoothing);
     this.features = features;
     this.classes = classes;
     this.margin = margin;
     this.labelSmoothing = labelSmoothing;
     this.annealing = annealing ? checkAnnealing('AngularHead', annealing) : null;
-    this.angular = { ...checkAngular('AngularHead', options), operator };
+    this.angular = checkAngular('AngularHead', options);
     this.weight = parameter(init([classes, features], { dtype, generator }), 'sphereKernel');
     this.iterations = annealing ? counter() : null;
   }

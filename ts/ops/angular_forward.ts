@@ -24,7 +24,9 @@ export type AngularFunction = 'cosine' | 'linear' | 'sigmoid' | 'squaredCosine';
 export const ANGULAR_FUNCTIONS: readonly AngularFunction[] = ['cosine', 'linear', 'sigmoid', 'squaredCosine'];
 
 /** Those of the paper, which have a margin: what the losses take. */
-export const MARGIN_FUNCTIONS: readonly AngularFunction[] = ['cosine', 'linear', 'sigmoid'];
+export type MarginFunction = Exclude<AngularFunction, 'squaredCosine'>;
+
+export const MARGIN_FUNCTIONS: readonly MarginFunction[] = ['cosine', 'linear', 'sigmoid'];
 
 /** What a SphereConv computes of each kernel and patch: g(θ), or h(‖x‖)·g(θ) where it is decoupled. */
 export type AngularOperator<R = number | Tensor> = AngularFunction | DecoupledOperator<R>;
