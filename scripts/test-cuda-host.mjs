@@ -31,8 +31,8 @@ const SCHEDULES = [
 const ONCE = ['emulator_test'];
 /** What computes on tensors. */
 const SUITES = ['ops', 'losses', 'nn', 'optim', 'models', 'train', 'core'].map((name) => `test/${name}/`);
-/** Sizes that no emulator should fill, and kernels that the other tests run too. */
-const CPU_ONLY = ['test/models/parameter_counts.test.ts'];
+/** Too large for an emulator, and without kernels that the other tests do not run. */
+const CPU_ONLY = ['deep_nets', 'parameter_counts'].map((name) => `test/models/${name}.test.ts`);
 /** What asks for the device by itself, and for faults of it. */
 const DEVICE_SUITES = ['test/core/cuda.test.ts', 'test/faults/cuda.test.ts'];
 
