@@ -9,8 +9,8 @@ import { dirname, join } from 'node:path';
 import { ModuleKind, ScriptTarget, transpileModule } from 'typescript';
 
 const ROOT = join(__dirname, '..', '..');
-/** What the programs of test/support/programs use. */
-const PARTS = ['core', 'ops', 'losses'];
+/** What the programs of test/support/programs use, and what that uses. */
+const PARTS = ['core', 'ops', 'losses', 'nn'];
 
 export interface Compiled {
   /** Where the JavaScript of ts/ lies. */
