@@ -148,6 +148,8 @@ function sphereFace2Case(draw: Draw): Case {
   return {
     text: words({ n, classes, features }),
     kind: 'angular',
+    // The own class's terms and the others' have unlike signs.
+    kinds: { db: 'remnant' },
     run(inputs) {
       const x = inputs.activation([n, features]);
       const w = inputs.filter([classes, features]);
