@@ -35,16 +35,17 @@ struct Layout {
 template <class T>
 class MagnitudeRow {
  public:
-  static constexpr int64_t kArrays = 8;
+  static constexpr int64_t kArrays = 9;
 
   T *value, *slope, *radiusSlope;  // [columns]; the last two: dh/dn, dh/drho
+  T* inverse;                      // 1 / value
   T factor = 1;
 
   /// memory: kArrays * layout.columns() elements.
   MagnitudeRow(const MagnitudeParams& p, const Layout& layout, const Tensor& radius, T* memory)
       : p_(p), layout_(layout), columns_(layout.columns()) {
-    T** const arrays[kArrays] = {&value,     &slope,    &radiusSlope, &norms_,
-                                 &quotient_, &tangent_, &radius_,     &inverse_};
+    T** const arrays[kArrays] = {&value,    &slope,   &radiusSlope,    &norms_, &quotient_,
+                                 &tangent_, &radius_, &inverseRadius_, &inverse};
     for (T** array : arrays) {
       *array = memory;
       memory += columns_;
@@ -52,7 +53,7 @@ class MagnitudeRow {
     for (int64_t j = 0; j < columns_; ++j) {
       const double given = radius ? static_cast<double>(radius.as<T>()[layout.perFilter ? j : 0]) : p.radius;
       radius_[j] = static_cast<T>(given < kMinRadius ? kMinRadius : given);
-      inverse_[j] = 1 / radius_[j];
+      inverseRadius_[j] = 1 / radius_[j];
     }
   }
 
@@ -77,9 +78,19 @@ class MagnitudeRow {
     for (int64_t j = 0; j < columns_; ++j) slope[j] *= kFactor, radiusSlope[j] *= kFactor;
   }
 
+  /// Fills `inverse`. An h that is too small for it counts as 0, and its inverse too: nothing flows back
+  /// there.
+  void invert() {
+    for (int64_t j = 0; j < columns_; ++j) {
+      const bool positive = value[j] >= std::numeric_limits<T>::min();
+      inverse[j] = positive ? 1 / value[j] : T(0);
+      value[j] = positive ? value[j] : T(0);
+    }
+  }
+
  private:
   void evaluateWith(T a, T b) {
-    const T *n = norms_, *rho = radius_, *inverse = inverse_;
+    const T *n = norms_, *rho = radius_, *inverseRadius = inverseRadius_;
     const auto each = [&](const auto& f) {
       SPHERENET_INDEPENDENT
       for (int64_t j = 0; j < columns_; ++j) f(j);
@@ -88,20 +99,20 @@ class MagnitudeRow {
       case Magnitude::Ball:
         return each([&](int64_t j) {
           const bool beyond = n[j] >= rho[j];
-          const T part = n[j] * inverse[j];
+          const T part = n[j] * inverseRadius[j];
           value[j] = beyond ? a : a * part;
-          slope[j] = beyond ? T(0) : a * inverse[j];
-          radiusSlope[j] = beyond ? T(0) : -a * part * inverse[j];
+          slope[j] = beyond ? T(0) : a * inverseRadius[j];
+          radiusSlope[j] = beyond ? T(0) : -a * part * inverseRadius[j];
         });
       case Magnitude::Tanh: {
         constexpr T kSaturated = 40;
         each([&](int64_t j) {
-          const T part = n[j] * inverse[j];
+          const T part = n[j] * inverseRadius[j];
           quotient_[j] = part > kSaturated ? kSaturated : part;
         });
         simd::kernels().set<T>().tanh(quotient_, tangent_, columns_);
         return each([&](int64_t j) {
-          const T rest = a * (1 - tangent_[j]) * (1 + tangent_[j]) * inverse[j];
+          const T rest = a * (1 - tangent_[j]) * (1 + tangent_[j]) * inverseRadius[j];
           value[j] = a * tangent_[j];
           slope[j] = rest;
           radiusSlope[j] = -rest * quotient_[j];
@@ -130,7 +141,7 @@ class MagnitudeRow {
   const MagnitudeParams& p_;
   const Layout& layout_;
   const int64_t columns_;
-  T *norms_, *quotient_, *tangent_, *radius_, *inverse_;
+  T *norms_, *quotient_, *tangent_, *radius_, *inverseRadius_;
 };
 
 template <class T>
@@ -174,18 +185,17 @@ void recover(const MagnitudeRow<T>& h, int64_t count, const T* y, const T* dy, T
   const T factor = h.factor, inverseFactor = 1 / factor;
   SPHERENET_INDEPENDENT
   for (int64_t j = 0; j < count; ++j) {
-    const T value = h.value[at(j)];
-    const bool positive = value >= std::numeric_limits<T>::min(), defined = y[j] == y[j];
-    T angle = positive ? y[j] * inverseFactor / value : T(0);
-    angle = angle > 1 ? T(1) : angle < -1 ? T(-1) : angle;
-    angle = defined ? angle : y[j];
-    T gradient = positive && defined ? dy[j] * value * factor : T(0);
-    gradient = gradient > kLargestGradient<T>    ? kLargestGradient<T>
-               : gradient < -kLargestGradient<T> ? -kLargestGradient<T>
-                                                 : gradient;
-    products[j] = positive && defined ? dy[j] * angle : T(0);
+    // Selects instead of branches, so that the loop vectorises; NaN passes both bounds.
+    const T outcome = y[j], incoming = dy[j];
+    T angle = outcome * inverseFactor * h.inverse[at(j)];
+    angle = angle > 1 ? T(1) : angle;
+    angle = angle < -1 ? T(-1) : angle;
+    T gradient = incoming * h.value[at(j)] * factor, product = incoming * angle;
+    gradient = gradient > kLargestGradient<T> ? kLargestGradient<T> : gradient;
+    gradient = gradient < -kLargestGradient<T> ? -kLargestGradient<T> : gradient;
     g[j] = angle;
-    dg[j] = gradient;
+    dg[j] = outcome == outcome ? gradient : T(0);
+    products[j] = outcome == outcome ? product : T(0);
   }
 }
 
@@ -203,6 +213,7 @@ void backward(const MagnitudeParams& p, const Layout& layout, const T* y, const 
     std::fill_n(sums, columns, 0.0);
     for (int64_t row = begin; row < end; ++row) {
       h.evaluate(nx + row * layout.groups);
+      h.invert();
       for (int64_t group = 0; group < layout.groups; ++group) {
         const int64_t count = layout.groupFilters, filter = group * count;
         const int64_t first = row * layout.filters + filter;

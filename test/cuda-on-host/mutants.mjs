@@ -300,6 +300,32 @@ export const mutants = [
 
   // ---- everything else
   ...ops(
+    'magnitude.cu',
+    ['magnitude'],
+    [
+      {
+        name: 'filters of one pack share the radius of the first',
+        find: 'return !perFilter && groupFilters',
+        replace: 'return groupFilters',
+      },
+      {
+        name: 'the gradient of the radius forgets the derivative',
+        find: 'columnSums[j][0] += angle.product * h.radiusSlope;',
+        replace: 'columnSums[j][0] += angle.product;',
+      },
+      {
+        name: 'of a row in several chunks the first is left out',
+        find: 'for (int chunk = 0; chunk < chunks; ++chunk) sum += partial[chunk * count + i];',
+        replace: 'for (int chunk = 1; chunk < chunks; ++chunk) sum += partial[chunk * count + i];',
+      },
+      {
+        name: 'an output that is NaN passes its gradient on',
+        find: 'if (y != y) return {y, 0, 0};',
+        replace: '',
+      },
+    ],
+  ),
+  ...ops(
     'device/reduce.cuh',
     [],
     [

@@ -168,7 +168,23 @@ inline void checkMagnitudeRange(Ops& ops) {
   }
 }
 
+/// No patches: no gradient, and nothing to average.
+inline void checkNoMagnitude(Ops& ops) {
+  const Array y(DType::Float32, dims({0, 1, 1, 3})), nx(DType::Float32, dims({0, 1, 1, 1}));
+  const Array radius = Array::random(DType::Float32, dims({3}), 1, 2), dradius(DType::Float32, dims({3}));
+  const MagnitudeParams p{.function = Magnitude::Tanh};
+  ops.magnitude(p, nx, radius, y, y);
+  ops.magnitudeBackward(p, y, y, nx, radius, y, y, nx, dradius);
+  expectNear("dradius of no patches", dradius, {0, 0, 0}, 0);
+  const Array average = Array::filled(DType::Float32, dims({2}), [](int64_t i) { return i == 0 ? 1 : 0.5; });
+  const Array mean(DType::Float32, dims({1}));
+  ops.meanNorm(0.9, nx, average, mean);
+  expectNear("meanNorm of no patches", mean, {2}, 1e-6);
+  expectNear("meanNorm's average of no patches", average, {1, 0.5}, 0);
+}
+
 inline void checkMagnitude(Ops& ops) {
+  checkNoMagnitude(ops);
   checkMagnitudes(ops, {DType::Float32, DType::Float64});
   checkMagnitudeRange(ops);
 }

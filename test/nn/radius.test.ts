@@ -79,6 +79,23 @@ describe('a learnable radius', () => {
   );
 });
 
+describe('activations of 16 bits', () => {
+  it('leave radius, curvature and unit in float32', () => {
+    scope(() => {
+      const operator = { magnitude: 'tanh', angular: 'sigmoid', radius: 'learnable' } as const;
+      const layer = new nn.SphereConv2d(3, 5, 3, { operator, k: 'learnable' });
+      const x = image();
+      const narrow = layer.forward(ops.cast(x, 'bfloat16'));
+      expect(narrow.dtype).toBe('bfloat16');
+      expect(ops.cast(narrow, 'float32')).toBeAllClose(layer.forward(x), 0.03);
+      ops.sum(ops.square(ops.cast(narrow, 'float32'))).backward();
+      for (const parameter of layer.parameters()) expect(parameter.grad?.dtype).toBe('float32');
+      expect(layer.normAverage?.dtype).toBe('float32');
+      layer.dispose();
+    });
+  });
+});
+
 describe('the unit of a radius', () => {
   it(
     'is averaged in training, kept in inference and part of the state',

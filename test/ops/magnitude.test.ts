@@ -241,6 +241,26 @@ describe('decoupled operators', () => {
   );
 });
 
+describe('float16 activations of decoupled operators', () => {
+  it('keep gradients finite where h takes them out of the range', () => {
+    scope(() => {
+      // Norms of some 2000, gradients of 100: their product is beyond 65,504.
+      const data = new Numbers(3).normals(4 * 3 * 3 * 8, 250);
+      data.fill(0, 0, 80);
+      const x = ops.cast(tensor(data, { shape: [4, 3, 3, 8] }), 'float16');
+      x.requiresGrad = true;
+      const w = tensor(new Numbers(4).normals(9 * 8 * 8), { shape: [8, 3, 3, 8], dtype: 'float32', requiresGrad: true }); // prettier-ignore
+      const y = ops.sphereConv2d(x, w, { operator: { magnitude: 'linear' }, padding: 1 });
+      y.backward(ops.cast(normal(y.shape, 5, 100), 'float16'));
+      for (const t of [y, x.grad, w.grad] as Tensor[]) {
+        const values = Array.from(ops.cast(t, 'float32').dataSync());
+        expect(values.some((v) => v !== 0)).toBe(true);
+        expect(values.findIndex((v) => !Number.isFinite(v))).toBe(-1);
+      }
+    });
+  });
+});
+
 describe('the mean norm as unit of the radius', () => {
   it.each(DTYPES)(
     'is the mean of the batch in training and the average of means after it, in %s',

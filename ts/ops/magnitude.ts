@@ -53,7 +53,7 @@ export interface DecoupledOperator<R = number | Tensor> {
 
 /** The mean patch norm as unit of the radius: ρ = radius · unit. The unit is a constant to the gradient. */
 export interface MeanNorm {
-  /** [2]: weighted sum of the batches' means, and sum of the weights. Zeros at the start. */
+  /** Of shape [2]: weighted sum of the batches' means, and sum of the weights. Zeros at the start. */
   average: Tensor;
   /** Whether the unit is the batch's mean, by which the average then moves, or the average. Default true. */
   training?: boolean | undefined;

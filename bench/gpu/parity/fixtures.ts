@@ -16,7 +16,7 @@ export interface Fixture {
   name: string;
   op: 'sphereConv2d' | 'sphereLinear' | 'gaSoftmax' | 'orthogonality';
   parameters: {
-    operator: 'cosine' | 'linear' | 'sigmoid';
+    operator: ops.AngularOperator;
     epsilon: number;
     stride: number;
     padding: [number, number, number, number];
@@ -31,7 +31,7 @@ export interface Fixture {
   gradients: Record<string, Values>;
 }
 
-const FILES = ['sphere.json', 'sphere_shapes.json'];
+const FILES = ['sphere.json', 'sphere_shapes.json', 'decoupled.json'];
 
 /** The repository, or the folder that `npm run gpu:bundle` has packed. */
 const ROOT = join(__dirname, '..', '..', '..', '..');
@@ -82,10 +82,16 @@ export function runFixture(
 }
 
 function apply({ op, parameters }: Fixture, inputs: Record<string, Tensor>, { dtype }: Variant): Tensor {
-  const { input, weight, labels, k } = inputs as Record<'input' | 'weight' | 'labels', Tensor> & {
+  const { input, weight, labels, k, radius } = inputs as Record<'input' | 'weight' | 'labels', Tensor> & {
     k?: Tensor;
+    radius?: Tensor;
   };
-  const options = k ? { ...parameters, k } : parameters;
+  const { operator } = parameters;
+  const options = {
+    ...parameters,
+    ...(k && { k }),
+    ...(radius && typeof operator === 'object' && { operator: { ...operator, radius } }),
+  };
   switch (op) {
     case 'sphereConv2d':
       return ops.sphereConv2d(ops.cast(input, dtype), weight, options);
