@@ -98,7 +98,10 @@ function apply({ op, parameters }: Fixture, inputs: Record<string, Tensor>, { dt
     case 'sphereLinear':
       return ops.sphereLinear(ops.cast(input, dtype), weight, options);
     case 'gaSoftmax':
-      return losses.gaSoftmax(input, weight, labels, parameters);
+      return losses.gaSoftmax(input, weight, labels, {
+        ...parameters,
+        operator: parameters.operator as ops.MarginFunction,
+      });
     case 'orthogonality':
       return losses.orthogonality(weight);
   }
