@@ -1,6 +1,6 @@
-import { describe, fail } from '../core/errors';
+import { checkInteger, describe, fail } from '../core/errors';
+import { failData } from './files';
 import type { IdxArray } from './idx';
-import { failData } from './idx';
 
 /** Labelled images in host memory. */
 export interface ImageDataset {
@@ -14,6 +14,8 @@ export interface ImageDataset {
   readonly classes: readonly string[];
   /** How many images. */
   readonly length: number;
+  /** Where the images come from and what was done to them, for reports; a lossy copy says so here. */
+  readonly note?: string | undefined;
 }
 
 /**
@@ -22,7 +24,7 @@ export interface ImageDataset {
  * @throws SphereNetError naming the part that does not
  */
 export function dataset(parts: Omit<ImageDataset, 'length'>): ImageDataset {
-  const { images, labels, shape, classes } = parts;
+  const { images, labels, shape, classes, note } = parts;
   if (!(images instanceof Uint8Array)) fail('dataset', 'images', 'a Uint8Array', describe(images));
   if (!(labels instanceof Int32Array)) fail('dataset', 'labels', 'an Int32Array', describe(labels));
   if (shape.length !== 3 || !shape.every((size) => Number.isInteger(size) && size > 0)) {
@@ -36,7 +38,7 @@ export function dataset(parts: Omit<ImageDataset, 'length'>): ImageDataset {
   if (wrong >= 0) {
     fail('dataset', 'labels', `from 0 to ${classes.length - 1}`, `${labels[wrong]} at index ${wrong}`);
   }
-  return { images, labels, shape, classes, length: labels.length };
+  return { images, labels, shape, classes, length: labels.length, ...(note !== undefined && { note }) };
 }
 
 /** Bytes, and values, of one image. */
@@ -67,6 +69,24 @@ export function pick(source: ImageDataset, indices: readonly number[] | Int32Arr
     labels[i] = source.labels[index] as number;
   });
   return { ...source, images, labels, length: labels.length };
+}
+
+/**
+ * The first `count` images of each class, or all where a class has fewer, in the order of the source; a copy.
+ *
+ * @throws SphereNetError where `count` is not a whole number of at least 1
+ */
+export function firstOfEachClass(source: ImageDataset, count: number): ImageDataset {
+  checkInteger('firstOfEachClass', 'count', count, 1);
+  const taken = new Array<number>(source.classes.length).fill(0);
+  const indices: number[] = [];
+  source.labels.forEach((label, index) => {
+    const before = taken[label] as number;
+    if (before >= count) return;
+    taken[label] = before + 1;
+    indices.push(index);
+  });
+  return pick(source, indices);
 }
 
 /** How many images each class has. */

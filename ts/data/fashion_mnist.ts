@@ -1,8 +1,8 @@
-import { readdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { fromIdx } from './dataset';
 import type { ImageDataset } from './dataset';
-import { failData, readIdx } from './idx';
+import { describeFolder, failData, listFolder } from './files';
+import { readIdx } from './idx';
 
 /** What the labels 0 to 9 of Fashion-MNIST stand for. */
 export const FASHION_MNIST_CLASSES: readonly string[] = [
@@ -36,7 +36,8 @@ export interface TrainTest {
  * @throws SphereNetError (SPHERENET_DATA) naming the file and what was expected
  */
 export async function fashionMnist(folder: string = FASHION_MNIST_SUBSET): Promise<TrainTest> {
-  const names = await list(folder);
+  const entries = await listFolder(folder, 'a folder with the four IDX files of Fashion-MNIST');
+  const names = entries.map(({ name }) => name);
   const [train, test] = await Promise.all(['train', 't10k'].map((part) => loadPart(folder, names, part)));
   const { shape } = train as ImageDataset;
   const other = (test as ImageDataset).shape;
@@ -50,7 +51,7 @@ export async function fashionMnist(folder: string = FASHION_MNIST_SUBSET): Promi
 async function loadPart(folder: string, names: readonly string[], part: string): Promise<ImageDataset> {
   const find = (stem: string): string => {
     const name = [`${stem}.gz`, stem].find((candidate) => names.includes(candidate));
-    return name ?? failData(folder, `a file ${stem}.gz or ${stem}`, listed(names));
+    return name ?? failData(folder, `a file ${stem}.gz or ${stem}`, describeFolder(names));
   };
   const images = find(`${part}-images-idx3-ubyte`);
   const labels = find(`${part}-labels-idx1-ubyte`);
@@ -59,20 +60,4 @@ async function loadPart(folder: string, names: readonly string[], part: string):
     readIdx(join(folder, labels), 1),
   ]);
   return fromIdx({ ...pictures, name: images }, { ...classes, name: labels }, FASHION_MNIST_CLASSES);
-}
-
-async function list(folder: string): Promise<string[]> {
-  try {
-    return await readdir(folder);
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    const got = code === 'ENOENT' ? 'nothing there' : code === 'ENOTDIR' ? 'a file' : String(code);
-    failData(folder, 'a folder with the four IDX files of Fashion-MNIST', got, error);
-  }
-}
-
-function listed(names: readonly string[]): string {
-  if (names.length === 0) return 'an empty folder';
-  const shown = [...names].sort().slice(0, 4);
-  return `a folder with ${shown.join(', ')}${names.length > shown.length ? ' …' : ''}`;
 }

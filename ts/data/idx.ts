@@ -1,8 +1,7 @@
-import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
-import { SphereNetError } from '../core/errors';
+import { failData, readBytes } from './files';
 
 const decompress = promisify(gunzip);
 
@@ -37,7 +36,7 @@ export interface IdxArray {
  */
 export async function readIdx(path: string, rank: number): Promise<IdxArray> {
   const name = basename(path);
-  return parseIdx(name, await unzip(name, await read(path)), rank);
+  return parseIdx(name, await unzip(name, await readBytes(path)), rank);
 }
 
 /**
@@ -64,20 +63,6 @@ export function parseIdx(name: string, bytes: Uint8Array, rank: number): IdxArra
     failData(name, `${size} bytes of data (${dims.join(' × ')})`, `${bytes.length - header}`);
   }
   return { dims, values: bytes.subarray(header) };
-}
-
-/** Throws `name: expected EXPECTED, got GOT`. */
-export function failData(name: string, expected: string, got: string, cause?: unknown): never {
-  throw new SphereNetError('SPHERENET_DATA', `${name}: expected ${expected}, got ${got}`, { cause });
-}
-
-async function read(path: string): Promise<Uint8Array> {
-  try {
-    return await readFile(path);
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    failData(path, 'a readable file', code === 'ENOENT' ? 'none there' : (code ?? String(error)), error);
-  }
 }
 
 async function unzip(name: string, bytes: Uint8Array): Promise<Uint8Array> {

@@ -1,8 +1,12 @@
 /** Data sets and how they reach a network. */
-export { countByClass, dataset, imageAt, pick } from './dataset';
+export { CIFAR10_CLASSES, cifar10, cifar100 } from './cifar';
+export type { Cifar100Options, CifarOptions } from './cifar';
+export { countByClass, dataset, firstOfEachClass, imageAt, pick } from './dataset';
 export type { ImageDataset } from './dataset';
 export { FASHION_MNIST_CLASSES, fashionMnist } from './fashion_mnist';
 export type { TrainTest } from './fashion_mnist';
+export { imageFolder } from './image_folder';
+export type { ImageFolderOptions } from './image_folder';
 export { parseIdx, readIdx } from './idx';
 export type { IdxArray } from './idx';
 export { loader } from './loader';
