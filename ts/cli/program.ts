@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander';
+import { reproduceCommand } from './reproduce';
 import { Interrupted, packageVersion } from './support';
 import type { Output } from './support';
 import { trainCommand } from './train';
@@ -35,7 +36,7 @@ function createProgram(output: Output): Command {
     .version(packageVersion())
     .configureOutput({ writeOut: output.out, writeErr: output.err })
     .exitOverride();
-  for (const command of [trainCommand(output)]) {
+  for (const command of [trainCommand(output), reproduceCommand(output)]) {
     program.addCommand(command.copyInheritedSettings(program));
   }
   return program;

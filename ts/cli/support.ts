@@ -1,5 +1,6 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { constants, readFileSync } from 'node:fs';
+import { access, stat } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 
 /** Where a command line writes. */
 export interface Output {
@@ -24,4 +25,25 @@ export function catchInterrupt(): { signal: AbortSignal; stop: () => void } {
   };
   process.once('SIGINT', onInterrupt);
   return { signal: controller.signal, stop: () => process.off('SIGINT', onInterrupt) };
+}
+
+/** Finds out before the work whether its report can be written to `--out` after it. */
+export async function checkFolder(folder: string): Promise<void> {
+  const path = resolve(folder);
+  try {
+    if (!(await stat(path)).isDirectory()) {
+      throw new Error(`--out ${folder}: expected a folder, or nothing there yet, got a file`);
+    }
+    await access(path, constants.W_OK);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === undefined) throw error;
+    if (code === 'ENOENT' && dirname(path) !== path) {
+      await checkFolder(dirname(path));
+      return;
+    }
+    throw new Error(`--out: expected a folder that can be written to, got ${code} for ${path}`, {
+      cause: error,
+    });
+  }
 }

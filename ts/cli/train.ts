@@ -1,12 +1,9 @@
-import { constants } from 'node:fs';
-import { access, stat } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
 import { Command } from 'commander';
 import { DEFAULT_SETTINGS } from '../experiments/settings';
 import type { ExperimentSettings } from '../experiments/settings';
 import type { DeviceChoice } from './device';
 import { curvature, oneOf, realNumber, shellQuote, wholeNumber } from './options';
-import { catchInterrupt, Interrupted, packageVersion } from './support';
+import { catchInterrupt, checkFolder, Interrupted, packageVersion } from './support';
 import type { Output } from './support';
 
 interface TrainOptions {
@@ -141,25 +138,4 @@ function commandLine(settings: ExperimentSettings, options: TrainOptions, thread
     ...['--device', options.device, '--threads', threads],
   ];
   return words.map((word) => shellQuote(String(word))).join(' ');
-}
-
-/** Finds out before the training whether the report can be written after it. */
-async function checkFolder(folder: string): Promise<void> {
-  const path = resolve(folder);
-  try {
-    if (!(await stat(path)).isDirectory()) {
-      throw new Error(`--out ${folder}: expected a folder, or nothing there yet, got a file`);
-    }
-    await access(path, constants.W_OK);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === undefined) throw error;
-    if (code === 'ENOENT' && dirname(path) !== path) {
-      await checkFolder(dirname(path));
-      return;
-    }
-    throw new Error(`--out: expected a folder that can be written to, got ${code} for ${path}`, {
-      cause: error,
-    });
-  }
 }

@@ -46,19 +46,37 @@ const PIXELS = SIDE * SIDE;
  */
 export async function cifar10(folder: string, options: CifarOptions = {}): Promise<TrainTest> {
   checkLimits('cifar10', options);
-  const expected = 'a folder with data_batch_1.bin … data_batch_5.bin and test_batch.bin, or train and test with JPEGs';
-  const [names, root] = await unpacked(folder, 'cifar-10-batches-bin', expected);
-  if (names.includes('train') && names.includes('test')) return fromPictures(root, options);
-  if (!names.includes('test_batch.bin')) failData(folder, expected, describeFolder(names));
-  const read = async (files: readonly string[]): Promise<ImageDataset> =>
-    parseCifar(await Promise.all(files.map((name) => batch(root, name))), {
+  const { root, files, note } = await findCifar10(folder);
+  if (files === 'jpeg') return fromPictures(root, note, options);
+  const read = async (names: readonly string[]): Promise<ImageDataset> =>
+    parseCifar(await Promise.all(names.map((name) => batch(root, name))), {
       labelBytes: 1,
       classes: CIFAR10_CLASSES,
-      note: 'CIFAR-10, the official binary files',
+      note,
     });
   const trainFiles = [1, 2, 3, 4, 5].map((number) => `data_batch_${number}.bin`);
   const [train, test] = await Promise.all([read(trainFiles), read(['test_batch.bin'])]);
   return limited(train, test, options);
+}
+
+/** Where a data set lies and in which form, found out without reading it. */
+export interface FoundCifar {
+  root: string;
+  files: 'binary' | 'jpeg';
+  /** What the datasets' `note` will be. */
+  note: string;
+}
+
+/** What {@link cifar10} would read; throws as it does where the folder holds no such thing. */
+export async function findCifar10(folder: string): Promise<FoundCifar> {
+  const expected =
+    'a folder with data_batch_1.bin … data_batch_5.bin and test_batch.bin, or train and test with JPEGs';
+  const [names, root] = await unpacked(folder, 'cifar-10-batches-bin', expected);
+  if (names.includes('train') && names.includes('test')) {
+    return { root, files: 'jpeg', note: 'CIFAR-10 from JPEG files, a lossy copy of the data set' };
+  }
+  if (!names.includes('test_batch.bin')) failData(folder, expected, describeFolder(names));
+  return { root, files: 'binary', note: 'CIFAR-10, the official binary files' };
 }
 
 /**
@@ -72,15 +90,20 @@ export async function cifar100(folder: string, options: Cifar100Options = {}): P
   checkLimits('cifar100', options);
   const { labels = 'fine' } = options;
   checkOneOf('cifar100', 'labels', labels, ['fine', 'coarse']);
-  const expected = 'a folder with train.bin, test.bin and fine_label_names.txt';
-  const [names, root] = await unpacked(folder, 'cifar-100-binary', expected);
-  if (!names.includes('train.bin')) failData(folder, expected, describeFolder(names));
+  const { root, note } = await findCifar100(folder);
   const classes = await classNames(root, `${labels}_label_names.txt`, labels === 'fine' ? 100 : 20);
-  const note = `CIFAR-100, the official binary files, ${labels} labels`;
   const read = async (file: string): Promise<ImageDataset> =>
     parseCifar([await batch(root, file)], { labelBytes: 2, labelAt: labels === 'fine' ? 1 : 0, classes, note });
   const [train, test] = await Promise.all([read('train.bin'), read('test.bin')]);
   return limited(train, test, options);
+}
+
+/** What {@link cifar100} would read; throws as it does where the folder holds no such thing. */
+export async function findCifar100(folder: string): Promise<FoundCifar> {
+  const expected = 'a folder with train.bin, test.bin and fine_label_names.txt';
+  const [names, root] = await unpacked(folder, 'cifar-100-binary', expected);
+  if (!names.includes('train.bin')) failData(folder, expected, describeFolder(names));
+  return { root, files: 'binary', note: 'CIFAR-100, the official binary files' };
 }
 
 interface CifarFormat {
@@ -136,14 +159,14 @@ function interleave(planes: Uint8Array, from: number, pixels: Uint8Array, to: nu
   }
 }
 
-async function fromPictures(folder: string, options: CifarOptions): Promise<TrainTest> {
+async function fromPictures(folder: string, note: string, options: CifarOptions): Promise<TrainTest> {
   const read = async (part: string, limit: number | undefined): Promise<ImageDataset> => {
     const path = join(folder, part);
     const images = await imageFolder(path, { classes: CIFAR10_CLASSES, limit });
     if (images.shape[0] !== SIDE || images.shape[1] !== SIDE) {
       failData(path, `pictures of ${SIDE} × ${SIDE} pixels`, `${images.shape[1]} × ${images.shape[0]}`);
     }
-    return { ...images, note: 'CIFAR-10 from JPEG files, a lossy copy of the data set' };
+    return { ...images, note };
   };
   const [train, test] = await Promise.all([
     read('train', options.trainPerClass),

@@ -1,5 +1,3 @@
-import { arch, cpus, platform } from 'node:os';
-import { device } from '../core/device';
 import { Generator } from '../core/random';
 import { fashionMnist, loader, pick } from '../data';
 import type { ImageDataset, TrainTest } from '../data';
@@ -9,9 +7,10 @@ import * as optim from '../optim';
 import { evaluate, Trainer } from '../train';
 import type { TrainingHistory } from '../train';
 import { featurePlane } from './feature_plane';
+import { thisMachine } from './machine';
 import { readRows, topProbabilities } from './readout';
 import { count, duration, listing, percent } from './report/words';
-import type { FashionMnistResults, FeaturePlane, Machine, Mistake } from './results';
+import type { FashionMnistResults, FeaturePlane, Mistake } from './results';
 import { DEFAULT_SETTINGS } from './settings';
 import type { ExperimentSettings } from './settings';
 
@@ -108,14 +107,6 @@ export async function runFashionMnist(
   }
 }
 
-/** One line about the device that a run uses. */
-export function describeDevice(withoutCuda: string): string {
-  const { device: name, processor, simd, threads } = thisMachine(withoutCuda);
-  if (name !== 'cpu') return `${name}, ${processor}`;
-  const workers = `${threads} ${threads === 1 ? 'thread' : 'threads'}`;
-  return `CPU, ${processor}, ${simd}, ${workers}${withoutCuda && `; ${withoutCuda}`}`;
-}
-
 async function load(folder: string | undefined, trainLimit = Infinity): Promise<TrainTest> {
   const data = await fashionMnist(folder);
   if (data.train.length <= trainLimit) return data;
@@ -207,20 +198,6 @@ function findMistakes(
       : [{ index, label, prediction, confidence: confidences[index] as number }];
   });
   return all.sort((a, b) => b.confidence - a.confidence).slice(0, MISTAKES);
-}
-
-function thisMachine(withoutCuda: string): Machine {
-  const name = device.current();
-  const gpu = device.cuda.status().devices[0]?.name;
-  return {
-    device: name,
-    simd: device.cpu.simd(),
-    threads: device.cpu.threads,
-    processor: (name === 'cuda' ? gpu : cpus()[0]?.model) ?? 'of unknown name',
-    withoutCuda,
-    node: process.version,
-    platform: `${platform()} ${arch()}`,
-  };
 }
 
 /** Seconds since the last call, or since it was made. */

@@ -1,6 +1,7 @@
 /** What the command line runs: an experiment from data to report. */
-export { describeDevice, runFashionMnist } from './fashion_mnist';
+export { runFashionMnist } from './fashion_mnist';
 export type { FashionMnistOptions } from './fashion_mnist';
+export { describeDevice } from './machine';
 export { formatJson, renderReport, writeFiles } from './report';
 export type { FashionMnistResults } from './results';
 export { DEFAULT_SETTINGS } from './settings';

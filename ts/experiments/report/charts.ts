@@ -1,9 +1,9 @@
-import { init } from 'echarts';
 import type { EChartsOption } from 'echarts';
 import type { FeaturePlane } from '../results';
 import type { TrainingHistory } from '../../train';
 import { trusted } from './html';
 import type { Markup } from './html';
+import { renderSvg } from './svg';
 
 /**
  * Colours are names of the page's custom properties, so that the charts follow its light and dark schemes: the SVG
@@ -156,23 +156,10 @@ function curves(
   });
 }
 
-/** Draws without a browser; the picture scales with the width of the page. */
+/** The picture scales with the width of the page. */
 function draw(width: number, height: number, option: EChartsOption): Markup {
-  const chart = init(null, null, { renderer: 'svg', ssr: true, width, height });
-  try {
-    chart.setOption({ animation: false, backgroundColor: 'transparent', ...option });
-    return trusted(
-      chart
-        .renderToSVGString()
-        .replace(/<svg [^>]*>/, `<svg viewBox="0 0 ${width} ${height}" aria-hidden="true">`)
-        // What follows a mouse in an interactive chart.
-        .replace(/<style[\s\S]*?<\/style>/g, '')
-        .replace(/ class="zr[^"]*"| pointer-events="visible"/g, ''),
-    );
-  } finally {
-    // Left alone, a chart keeps a timer, and that the process.
-    chart.dispose();
-  }
+  const svg = renderSvg(width, height, option);
+  return trusted(svg.replace(/<svg [^>]*>/, `<svg viewBox="0 0 ${width} ${height}" aria-hidden="true">`));
 }
 
 /** Exponential mean over some twenty steps, without the pull of where it started. */
