@@ -1,55 +1,13 @@
-import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-
-const ROOT = resolve(__dirname, '../..');
-const MAIN = join(ROOT, 'dist/cli/main.js');
-
-interface Outcome {
-  code: number | null;
-  out: string;
-  err: string;
-}
-
-/** Runs the executable as a shell would. `interruptAt`: text after which it gets Ctrl-C. */
-function spherenet(
-  args: readonly string[],
-  interruptAt?: string,
-): Promise<Outcome & { secondsToEnd: number }> {
-  return new Promise((settle, fail) => {
-    const child = spawn(process.execPath, [MAIN, ...args], {
-      cwd: ROOT,
-      env: { ...process.env, SPHERENET_DEBUG: '' },
-    });
-    const outcome = { out: '', err: '' };
-    let interrupted = 0;
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      outcome.out += text;
-      if (interruptAt !== undefined && interrupted === 0 && outcome.out.includes(interruptAt)) {
-        interrupted = performance.now();
-        child.kill('SIGINT');
-      }
-    });
-    child.stderr.setEncoding('utf8').on('data', (text: string) => (outcome.err += text));
-    child.on('error', fail);
-    child.on('close', (code) => {
-      settle({ code, ...outcome, secondsToEnd: (performance.now() - interrupted) / 1000 });
-    });
-  });
-}
+import { join } from 'node:path';
+import { compileProgram, spherenet } from './compiled_program';
 
 describe('spherenet train', () => {
   let folder: string;
 
   beforeAll(() => {
-    // What is tested is what npm installs: the compiled program.
-    const compiler = join(ROOT, 'node_modules/typescript/bin/tsc');
-    const { status, stdout } = spawnSync(process.execPath, [compiler, '-p', 'tsconfig.build.json'], {
-      cwd: ROOT,
-      encoding: 'utf8',
-    });
-    expect({ status, stdout }).toEqual({ status: 0, stdout: '' });
+    compileProgram();
   }, 120_000);
 
   beforeEach(() => {

@@ -1,13 +1,14 @@
 import { dotFigure, lineFigure } from './figures';
 import type { Points } from './figures';
 import type { Figure, FinishedRun, Measure } from './experiment';
-import type { ClassifierOutcome, CurvePoint } from './outcome';
+import type { ClassifierOutcome, CurvePoint, Outcome } from './outcome';
 import { groupBy } from './statistics';
 
 /** Share of the test images that is named rightly after the last step. */
 export const FINAL_ACCURACY: Measure = {
   title: 'Final test accuracy, %',
   read: (outcome) => (outcome.kind === 'classifier' ? (outcome.final?.accuracy ?? null) : null),
+  absent: diverged,
   format: (share) => (100 * share).toFixed(2),
 };
 
@@ -18,8 +19,13 @@ export const TRAINING_LOSS: Measure = {
     outcome.kind === 'classifier' && outcome.final !== null
       ? (outcome.curve.at(-1)?.trainLoss ?? null)
       : null,
+  absent: diverged,
   format: (loss) => loss.toFixed(3),
 };
+
+function diverged(outcome: Outcome): string | null {
+  return outcome.kind === 'classifier' && outcome.divergedAtStep !== null ? 'diverged' : null;
+}
 
 type Classified = FinishedRun & { outcome: ClassifierOutcome };
 

@@ -16,12 +16,15 @@ import type { Factors } from './theory';
 /** Learning rates that are tried, times 1 / (largest eigenvalue at the optimum): above 2 nothing converges there. */
 const RATES = Array.from({ length: 10 }, (_, i) => 2 ** (1 - i / 2));
 
+/** A loss of which the report says when it was reached. */
+const SMALL = 1e-6;
+
 /**
  * Gradient descent on G or G_S towards F of random factors, from other random factors as (c·U₀, V₀/c). Every learning
- * rate of a grid is tried, and the one whose loss is least in the end is told of: so no problem suffers from a rate
- * that suits another.
+ * rate of a grid is tried, and the one that is soonest at a loss of 10⁻⁶, or nearest to it in the end, is told of: so
+ * no problem suffers from a rate that suits another.
  */
-export function descend(config: DescentConfig): Omit<DescentOutcome, 'kind' | 'seconds'> {
+export function descend(config: DescentConfig): Descent {
   const generator = new Generator(config.seed);
   const optimum = randomFactors(config, generator);
   const start = rescaled(randomFactors(config, generator), config.c);
@@ -34,7 +37,14 @@ export function descend(config: DescentConfig): Omit<DescentOutcome, 'kind' | 's
   );
   const scale = 1 / largestEigenvalue(curvature);
   const tried = RATES.map((rate) => follow(start, target, config, rate * scale));
-  return tried.reduce((best, one) => (one.final < best.final ? one : best));
+  return tried.reduce((best, one) => (isBetter(one, best) ? one : best));
+}
+
+type Descent = Omit<DescentOutcome, 'kind' | 'seconds'>;
+
+function isBetter(a: Descent, b: Descent): boolean {
+  const [soonA, soonB] = [a.reached ?? Infinity, b.reached ?? Infinity];
+  return soonA === soonB ? a.final < b.final : soonA < soonB;
 }
 
 function follow(
@@ -42,14 +52,16 @@ function follow(
   target: Matrix,
   { problem, iterations }: DescentConfig,
   learningRate: number,
-): Omit<DescentOutcome, 'kind' | 'seconds'> {
+): Descent {
   const curve: [number, number][] = [];
+  let reached: number | null = null;
   let at = problem === 'projected' ? { u: unitRows(start.u), v: unitRows(start.v) } : start;
   for (let iteration = 0; ; ++iteration) {
     const { loss, du, dv } = slope(at, target, problem === 'plain' ? 'plain' : 'sphere');
-    if (!Number.isFinite(loss)) return { learningRate, curve, final: Infinity };
+    if (!Number.isFinite(loss)) return { learningRate, curve, final: Infinity, reached: null };
+    if (loss <= SMALL) reached ??= iteration;
     if (isShown(iteration) || iteration === iterations) curve.push([iteration, Number(loss.toPrecision(5))]);
-    if (iteration === iterations) return { learningRate, curve, final: loss };
+    if (iteration === iterations) return { learningRate, curve, final: loss, reached };
     const u = Matrix.sub(at.u, du.mul(learningRate));
     const v = Matrix.sub(at.v, dv.mul(learningRate));
     at = problem === 'projected' ? { u: unitRows(u), v: unitRows(v) } : { u, v };

@@ -38,8 +38,10 @@ export interface FinishedRun extends Run {
 /** A number that runs are compared by: one table. */
 export interface Measure {
   readonly title: string;
-  /** null where an outcome has no such number; rows without any are left out of the table. */
+  /** null where an outcome has no such number. */
   read(outcome: Outcome): number | null;
+  /** Why it has none, in a word for the table, such as `diverged`; null where it never has, or has one. */
+  absent?(outcome: Outcome): string | null;
   format(value: number): string;
 }
 

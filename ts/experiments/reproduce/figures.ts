@@ -29,28 +29,37 @@ export interface AxisNames {
   y: string;
   /** Logarithmic scales; points at 0 are left out. */
   log?: { x?: boolean; y?: boolean };
+  /** What lies below is cut off. */
+  lowest?: number;
   /** y is a share of 1 and shown as per cent. */
   percent?: boolean;
 }
 
 /** Every seed as a thin line and their mean as a thick one, a colour for each series. */
-export function lineFigure(series: readonly LineSeries[], { title, x, y, log, percent }: AxisNames): string {
+export function lineFigure(
+  series: readonly LineSeries[],
+  { title, x, y, log, lowest, percent }: AxisNames,
+): string {
   const shown = (points: Points): number[][] =>
     points
       .filter(([a, b]) => (log?.x !== true || a > 0) && (log?.y !== true || b > 0))
       .map(([a, b]) => [a, b]);
-  const legendRows = Math.ceil(series.length / 3);
-  const top = 44 + 22 * legendRows;
+  const { legend, height } = legendOf(
+    series.map(({ name }) => name),
+    { itemWidth: 18, itemHeight: 3, icon: 'rect' },
+  );
+  const top = 44 + height;
   return renderSvg(WIDTH, 340 + top, {
     backgroundColor: PAPER,
     title: { text: title, left: 12, top: 10, textStyle: TITLE },
-    legend: { top: 36, left: 60, right: 20, itemWidth: 18, itemHeight: 3, textStyle: TEXT, icon: 'rect' },
+    legend,
     grid: { left: 64, right: 24, top, bottom: 52 },
     xAxis: { ...axis(x, 28), type: log?.x === true ? 'log' : 'value', min: 'dataMin', max: 'dataMax' },
     yAxis: {
       ...axis(y, 46),
       type: log?.y === true ? 'log' : 'value',
       scale: true,
+      ...(lowest !== undefined && { min: lowest }),
       axisLabel: { ...TEXT, formatter: percent === true ? inPercent : inShort },
     },
     series: series.flatMap(({ name, lines }, i) => {
@@ -61,18 +70,23 @@ export function lineFigure(series: readonly LineSeries[], { title, x, y, log, pe
         data: shown(points),
         lineStyle: { color, width: 0.7, opacity: 0.4 },
       }));
-      const mean = { ...line, name, data: shown(meanLine(lines)), lineStyle: { color, width: 2 } };
+      const mean = { ...line, name, data: shown(meanLine(lines, log?.y)), lineStyle: { color, width: 2 } };
       return lines.length > 1 ? [...thin, mean] : [mean];
     }),
   });
 }
 
-/** The mean of lines at each x that all of them reach. */
-export function meanLine(lines: readonly Points[]): Points {
+/** The mean of lines at each x that all of them reach; the geometric one for a logarithmic axis. */
+export function meanLine(lines: readonly Points[], geometric = false): Points {
   const length = Math.min(...lines.map((points) => points.length));
   return Array.from({ length: Number.isFinite(length) ? length : 0 }, (_, i) => {
-    const sum = lines.reduce((total, points) => total + (points[i] as readonly [number, number])[1], 0);
-    return [((lines[0] as Points)[i] as readonly [number, number])[0], sum / lines.length] as const;
+    const values = lines.map((points) => (points[i] as readonly [number, number])[1]);
+    const sum = values.reduce((total, value) => total + (geometric ? Math.log(value) : value), 0);
+    const mean = sum / lines.length;
+    return [
+      ((lines[0] as Points)[i] as readonly [number, number])[0],
+      geometric ? Math.exp(mean) : mean,
+    ] as const;
   });
 }
 
@@ -91,8 +105,11 @@ export function dotFigure(
   // The first category is at the top, and so is the first group in it.
   const place = (category: number, group: number): number =>
     categories.length - 1 - category + 0.35 - (0.7 * (group + 0.5)) / groups.length;
-  const legendRows = Math.ceil(groups.length / 4);
-  const top = 44 + 22 * legendRows;
+  const { legend, height: legendHeight } = legendOf(
+    groups.map(({ name }) => name),
+    { itemWidth: 9, itemHeight: 9, icon: 'circle' },
+  );
+  const top = 44 + legendHeight;
   const height = Math.max(120, categories.length * Math.max(28, 11 * groups.length));
   const series = groups.flatMap(({ name, values }, group): SeriesOption[] => {
     const color = colorOf(group);
@@ -107,7 +124,7 @@ export function dotFigure(
   return renderSvg(WIDTH, height + top + 56, {
     backgroundColor: PAPER,
     title: { text: title, left: 12, top: 10, textStyle: TITLE },
-    legend: { top: 36, left: 60, right: 20, itemWidth: 9, itemHeight: 9, textStyle: TEXT, icon: 'circle' },
+    legend,
     grid: { left: 190, right: 24, top, bottom: 56 },
     xAxis: {
       ...axis(x, 30),
@@ -229,7 +246,11 @@ export function planesFigure(planes: readonly FeaturePlane[], classes: readonly 
   const option: EChartsOption = {
     backgroundColor: PAPER,
     title: planes.map((plane, i) => ({ text: plane.title, left: left(i), top: 10, textStyle: TITLE })),
-    legend: { bottom: 6, left: 12, right: 12, itemWidth: 8, itemHeight: 8, icon: 'circle', textStyle: TEXT },
+    legend: {
+      ...legendOf(classes, { itemWidth: 8, itemHeight: 8, icon: 'circle' }).legend,
+      top: side + 48,
+      left: 12,
+    },
     grid: planes.map((_, i) => ({ left: left(i), top: 40, width: side, height: side })),
     xAxis: planes.map(square),
     yAxis: planes.map(square),
@@ -253,6 +274,27 @@ export function planesFigure(planes: readonly FeaturePlane[], classes: readonly 
     ),
   };
   return renderSvg(left(planes.length) - 4, side + 96, option);
+}
+
+/** A legend below the title in columns of equal width: the renderer cannot measure the reader's font. */
+function legendOf(names: readonly string[], symbol: LegendSymbol): { legend: object; height: number } {
+  const width = Math.max(...names.map((name) => name.length)) * 7.2;
+  const columns = Math.max(1, Math.floor((WIDTH - 84) / (width + symbol.itemWidth + 20)));
+  const legend = {
+    top: 36,
+    left: 60,
+    right: 20,
+    itemGap: 14,
+    ...symbol,
+    textStyle: { ...TEXT, width, overflow: 'none' },
+  };
+  return { legend, height: 22 * Math.ceil(names.length / columns) };
+}
+
+interface LegendSymbol {
+  itemWidth: number;
+  itemHeight: number;
+  icon: string;
 }
 
 function axis(name: string, gap: number): object {

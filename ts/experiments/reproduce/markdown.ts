@@ -58,7 +58,7 @@ function measureSection(
   const all = summarize(measure, plan, runs);
   // Rows that another measure is for.
   const rows = [...groupBy(all, ({ row }) => row)].filter(([, cells]) =>
-    cells.some(({ values, failures }) => values.length > 0 || failures.length > 0),
+    cells.some(({ values, absent }) => values.length > 0 || absent.length > 0),
   );
   if (rows.length === 0) return [];
   const columns = [...new Set(rows.flatMap(([, cells]) => cells.map(({ column }) => column)))];
@@ -123,9 +123,9 @@ function referenceText(reference: Reference | undefined): string {
 /** "61.2 ± 0.4", and what is to be said if not all seeds have a number. */
 export function cellText(measure: Measure, cell: CellSummary | undefined): string {
   if (cell === undefined) return '–';
-  const { spread, failures, missing } = cell;
+  const { spread, absent, missing } = cell;
   const remarks = [
-    ...(failures.length > 0 ? [`${failures.length} diverged`] : []),
+    ...[...groupBy(absent, (word) => word)].map(([word, runs]) => `${runs.length} ${word}`),
     ...(missing > 0 ? [`${missing} not run`] : []),
   ];
   if (spread === null) return remarks.join(', ') || '–';

@@ -65,11 +65,7 @@ export interface DescentOutcome {
   curve: [number, number][];
   /** Loss after the last iteration. */
   final: number;
+  /** The first iteration whose loss is at most 10⁻⁶; null where there is none. */
+  reached: number | null;
   seconds: number;
-}
-
-/** Why a run has no final number; null where it has. */
-export function failure(outcome: Outcome): string | null {
-  if (outcome.kind !== 'classifier' || outcome.divergedAtStep === null) return null;
-  return `diverged at step ${outcome.divergedAtStep}`;
 }

@@ -7,7 +7,6 @@ import type { Budget, Experiment, FinishedRun, Plan, Run } from './experiment';
 import type { DataShelf } from './load_data';
 import { renderMarkdown } from './markdown';
 import type { Outcome } from './outcome';
-import { failure } from './outcome';
 import { summarize } from './statistics';
 import { runId, RunStore } from './store';
 import type { RunRecord } from './store';
@@ -93,7 +92,7 @@ function inWords(outcome: Outcome): string {
     switch (outcome.kind) {
       case 'classifier':
         return outcome.final === null
-          ? (failure(outcome) ?? 'no result')
+          ? `diverged at step ${outcome.divergedAtStep}`
           : `test accuracy ${(100 * outcome.final.accuracy).toFixed(2)} %`;
       case 'featurePlane':
         return `test accuracy ${(100 * outcome.plane.accuracy).toFixed(2)} %`;

@@ -1,5 +1,4 @@
 import type { FinishedRun, Measure, Plan } from './experiment';
-import { failure } from './outcome';
 
 /** A mean over seeds. */
 export interface Spread {
@@ -16,8 +15,8 @@ export interface CellSummary {
   /** null where no run has given a number. */
   spread: Spread | null;
   values: number[];
-  /** Why runs have no number, such as "diverged at step 12". */
-  failures: string[];
+  /** Why runs have no number, a word for each, such as `diverged`. */
+  absent: string[];
   /** Runs of the plan that have not ended. */
   missing: number;
 }
@@ -44,8 +43,10 @@ export function summarize(measure: Measure, plan: Plan, finished: readonly Finis
   return [...cells.values()].map(({ row, column, planned }) => {
     const own = finished.filter((run) => run.row === row && run.column === column);
     const values = own.map(({ outcome }) => measure.read(outcome)).filter((value) => value !== null);
-    const failures = own.map(({ outcome }) => failure(outcome)).filter((reason) => reason !== null);
-    return { row, column, values, spread: spread(values), failures, missing: planned - own.length };
+    const absent = own
+      .map(({ outcome }) => measure.absent?.(outcome) ?? null)
+      .filter((word) => word !== null);
+    return { row, column, values, spread: spread(values), absent, missing: planned - own.length };
   });
 }
 

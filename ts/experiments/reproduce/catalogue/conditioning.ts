@@ -38,10 +38,11 @@ const CONDITION: Measure = {
   format: (value) => (value >= 1e5 ? value.toExponential(2) : Number(value.toPrecision(4)).toString()),
 };
 
-const FINAL_LOSS: Measure = {
-  title: 'Loss after the last iteration of gradient descent from (c·U₀, V₀/c)',
-  read: (outcome) => (outcome.kind === 'descent' ? outcome.final : null),
-  format: (value) => value.toExponential(1),
+const ITERATIONS_NEEDED: Measure = {
+  title: 'Iterations of gradient descent from (c·U₀, V₀/c) until the loss is at most 10⁻⁶',
+  read: (outcome) => (outcome.kind === 'descent' ? outcome.reached : null),
+  absent: (outcome) => (outcome.kind === 'descent' && outcome.reached === null ? 'not reached' : null),
+  format: (value) => Math.round(value).toLocaleString('en-US'),
 };
 
 export const conditioning: Experiment = {
@@ -51,7 +52,7 @@ export const conditioning: Experiment = {
     'Does the normalisation of SphereConv make optimisation better conditioned, as the paper’s theory of one linear layer says?',
   rowTitle: 'Problem',
   needs: [],
-  measures: [CONDITION, FINAL_LOSS],
+  measures: [CONDITION, ITERATIONS_NEEDED],
   references: [],
   remarks: [
     'The condition number is the largest eigenvalue over the smallest that is not 0. Lemma 1 of the paper (recalled, not ' +
@@ -108,7 +109,7 @@ function conditionFigure(runs: readonly FinishedRun[]): Figure {
   const title = 'Condition number at (c·U, V/c)';
   return {
     svg: lineFigure(spectra, { title, x: 'c', y: 'condition number', log: { x: true, y: true } }),
-    caption: `${title}, for random factors of each seed (thin) and in the mean (thick).`,
+    caption: `${title}, for random factors of each seed (thin) and in their geometric mean (thick).`,
   };
 }
 
@@ -122,7 +123,7 @@ function descentFigure(runs: readonly FinishedRun[]): Figure {
   }));
   const title = 'Gradient descent from (c·U₀, V₀/c)';
   return {
-    svg: lineFigure(series, { title, x: 'iteration', y: 'loss', log: { x: true, y: true } }),
-    caption: `${title}: loss. Thin lines are seeds, thick ones their mean.`,
+    svg: lineFigure(series, { title, x: 'iteration', y: 'loss', log: { x: true, y: true }, lowest: 1e-12 }),
+    caption: `${title}: loss. Thin lines are seeds, thick ones their geometric mean.`,
   };
 }
