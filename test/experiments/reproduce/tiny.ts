@@ -37,12 +37,10 @@ export function tinyConfig(
   return {
     kind: 'classifier',
     model: {
-      architecture: 'plainCnn',
-      depth: 3,
-      widths: [4, 4, 4],
-      features: 8,
+      architecture: { name: 'plainCnn', depth: 3, widths: [4, 4, 4], features: 8 },
       operator: 'cosine',
-      batchNorm: true,
+      norm: 'batch',
+      relu: true,
       head: { loss: 'softmax' },
       ...model,
     },

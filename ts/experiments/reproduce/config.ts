@@ -1,5 +1,5 @@
 import type { AngularHeadOptions } from '../../nn';
-import type { SphereCnnOptions } from '../../models';
+import type { ArchitectureOptions, LayerNorm } from '../../models';
 
 /**
  * What one run does, as plain data: it is stored beside the result, and two runs are the same when these are. Every
@@ -16,24 +16,33 @@ export interface ClassifierConfig {
   seed: number;
 }
 
-/** g of the angular layers, or `none` for ordinary ones. */
-export type Operator = NonNullable<SphereCnnOptions['operator']>;
+/** Operator of the angular layers, or `none` for ordinary ones. */
+export type Operator = NonNullable<ArchitectureOptions['operator']>;
+
+/** A network's layers, by the function of `models` that makes it. */
+export type ArchitectureConfig =
+  | { name: 'plainCnn'; depth: number; widths: readonly [number, number, number]; features: number }
+  | { name: 'resNet32'; widths: readonly [number, number, number] }
+  | { name: 'resNet18'; widths: readonly [number, number, number, number]; variant: 'v1' | 'v2' };
 
 export interface ModelConfig {
-  architecture: 'plainCnn';
-  depth: NonNullable<SphereCnnOptions['depth']>;
-  /** Channels of the three blocks. */
-  widths: readonly [number, number, number];
-  /** Width of the fully connected layer. */
-  features: number;
+  architecture: ArchitectureConfig;
   operator: Operator;
-  k?: number | 'learnable';
-  batchNorm: boolean;
+  /** Curvature of the sigmoid: a number, or learnt from 0.5 on, one for each filter, layer or the whole network. */
+  k?: number | 'perFilter' | 'perLayer' | 'perNetwork';
+  norm: LayerNorm;
+  /** Of the batch norms; the library's where left out. */
+  batchNorm?: { decay: number; epsilon: number };
+  relu: boolean;
   head: HeadConfig;
 }
 
 export type HeadConfig =
-  { loss: 'softmax' } | ({ loss: 'angular' } & Pick<AngularHeadOptions, 'operator' | 'k' | 'margin'>);
+  | { loss: 'softmax'; labelSmoothing?: number }
+  | ({ loss: 'angular' } & Pick<
+      AngularHeadOptions,
+      'operator' | 'k' | 'margin' | 'annealing' | 'labelSmoothing'
+    >);
 
 export interface TrainingConfig {
   optimizer:
@@ -47,6 +56,8 @@ export interface TrainingConfig {
   length: { epochs: number } | { steps: number };
   batchSize: number;
   augment: 'none' | 'flip' | 'cropFlip';
+  /** Coefficient of ‖WᵀW − I‖²_F of each layer of sphere kernels; none by default. */
+  orthogonality?: number;
 }
 
 export interface DataConfig {
@@ -57,6 +68,8 @@ export interface DataConfig {
   testPerClass: number | 'all';
   /** How many of the latter the learning curve is measured on after each epoch. */
   curvePerClass: number | 'all';
+  /** Enlarges the images to so many pixels in height and width. */
+  size?: number;
 }
 
 /** Trains a network with two features and reads them. */

@@ -1,17 +1,27 @@
 import type { HeadConfig, ModelConfig } from './config';
 
+const LEARNT = { perFilter: 'filter', perLayer: 'layer', perNetwork: 'network' } as const;
+
 /** How tables name an operator. */
-export function operatorLabel({ operator, k }: Pick<ModelConfig, 'operator' | 'k'>): string {
+export function operatorLabel({ operator, k = 0.3 }: Pick<ModelConfig, 'operator' | 'k'>): string {
+  if (typeof operator === 'object') {
+    return `${capital(operator.magnitude)} · ${operatorLabel({ operator: operator.angular ?? 'cosine', k })}`;
+  }
   switch (operator) {
     case 'none':
       return 'Original convolution';
     case 'sigmoid':
-      return k === 'learnable' ? 'Sigmoid, k learnt' : `Sigmoid(${k})`;
-    case 'linear':
-      return 'Linear';
-    case 'cosine':
-      return 'Cosine';
+      return typeof k === 'number' ? `Sigmoid(${k})` : `Sigmoid, k learnt per ${LEARNT[k]}`;
+    case 'squaredCosine':
+      return 'Squared cosine';
+    default:
+      return capital(operator);
   }
+}
+
+/** The word with a capital in front. */
+export function capital(word: string): string {
+  return word.charAt(0).toUpperCase() + word.slice(1);
 }
 
 /** How tables name a loss. */

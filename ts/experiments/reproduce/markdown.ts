@@ -1,5 +1,6 @@
 import { count, duration, listing } from '../report/words';
 import type { Experiment, Figure, FinishedRun, Measure, Plan } from './experiment';
+import { capital } from './labels';
 import { PROVENANCE } from './references';
 import type { Reference } from './references';
 import { groupBy, summarize } from './statistics';
@@ -159,8 +160,4 @@ export function markdownTable(head: readonly string[], rows: readonly (readonly 
     `| ${cells.map((cell) => cell.replace(/\|/g, '\\|')).join(' | ')} |`;
   const rule = `| ${head.map((_, i) => (i === 0 ? '---' : '---:')).join(' | ')} |`;
   return [line(head), rule, ...rows.map(line)].join('\n');
-}
-
-function capital(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
 }

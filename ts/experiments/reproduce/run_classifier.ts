@@ -2,11 +2,12 @@ import { scope } from '../../core/scope';
 import { firstOfEachClass, loader } from '../../data';
 import type { Augmentation, ImageDataset, TrainTest } from '../../data';
 import type { Classifier } from '../../models';
+import { orthogonality, sphereKernels, total } from '../../losses';
 import { roleOf } from '../../nn';
-import { effectiveCurvature } from '../../nn/angular';
+import { effectiveCurvature } from '../../nn/curvature';
 import * as optim from '../../optim';
 import { evaluate, Trainer, TrainingDiverged } from '../../train';
-import type { EpochRecord, TrainingHistory } from '../../train';
+import type { EpochRecord, TrainerOptions, TrainingHistory } from '../../train';
 import { percent } from '../report/words';
 import { buildModel } from './build_model';
 import type { ClassifierConfig, TrainingConfig } from './config';
@@ -100,6 +101,7 @@ async function fit(
   const schedule = new optim.Schedule(optimizer, learningRates(config.training, steps));
   const trainer = new Trainer({
     ...{ model, optimizer, schedule, steps, onEpoch, signal },
+    regularizer: regularizer(config.training),
     train: batches,
     evaluate: loader(test, { batchSize: TEST_BATCH }),
     progress: false,
@@ -117,6 +119,15 @@ function createOptimizer({ optimizer }: TrainingConfig, model: Classifier): opti
   return name === 'adam'
     ? new optim.Adam(model.parameters(), options)
     : new optim.SGD(model.parameters(), options);
+}
+
+function regularizer({ orthogonality: coefficient = 0 }: TrainingConfig): TrainerOptions['regularizer'] {
+  if (coefficient === 0) return undefined;
+  return (model) =>
+    total(
+      sphereKernels(model).map((weight) => orthogonality(weight)),
+      coefficient,
+    );
 }
 
 function learningRates({ schedule, warmup }: TrainingConfig, steps: number): optim.Factor {

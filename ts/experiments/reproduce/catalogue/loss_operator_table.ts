@@ -4,7 +4,7 @@ import { crossSeeds } from '../experiment';
 import type { Experiment } from '../experiment';
 import { lossLabel, operatorLabel } from '../labels';
 import { referenceTable } from '../references';
-import { classifier, OPERATORS, SETTING } from './settings';
+import { A_SOFTMAX, classifier, GA_SOFTMAX, OPERATORS, SETTING } from './settings';
 
 const wSoftmax = (operator: 'sigmoid' | 'linear' | 'cosine', k?: number): HeadConfig => ({
   loss: 'angular',
@@ -14,8 +14,6 @@ const wSoftmax = (operator: 'sigmoid' | 'linear' | 'cosine', k?: number): HeadCo
 });
 
 const SOFTMAX: HeadConfig = { loss: 'softmax' };
-const A_SOFTMAX: HeadConfig = { loss: 'angular', operator: 'cosine', margin: 4 };
-const GA_SOFTMAX: HeadConfig = { loss: 'angular', operator: 'linear', margin: 4 };
 
 /** The paper's columns, in its order. */
 const LOSSES = [

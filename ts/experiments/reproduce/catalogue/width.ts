@@ -40,7 +40,7 @@ export const width: Experiment = {
       COMPARED.map((operator) => ({
         row: operatorLabel(operator),
         column: widths.join('/'),
-        config: (seed: number) => classifier(budget, seed, { model: { ...operator, widths } }),
+        config: (seed: number) => classifier(budget, seed, { model: operator, architecture: { widths } }),
       })),
     );
     return {
