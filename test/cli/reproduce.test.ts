@@ -29,6 +29,10 @@ describe('spherenet reproduce', () => {
       'spherenet: reproduce width: --data must be a folder with CIFAR-10, the official binary files or class folders of JPEGs\n',
     ],
     [
+      ['imagenet-resnet18', '--budget', 'full'],
+      'spherenet: reproduce imagenet-resnet18: --budget must be quick, got full\n',
+    ],
+    [
       ['width', '--data', '/nowhere'],
       'spherenet: /nowhere: expected a folder with data_batch_1.bin … data_batch_5.bin and test_batch.bin, or train and test with JPEGs, got nothing there\n',
     ],

@@ -59,6 +59,11 @@ async function start(
   if (name === undefined) throw new Error(`reproduce: expected the name of an experiment: ${names}`);
   const experiment = EXPERIMENTS.find((candidate) => candidate.name === name);
   if (experiment === undefined) throw new Error(`reproduce: expected one of ${names}, got ${name}`);
+  if (experiment.budgets?.includes(options.budget) === false) {
+    throw new Error(
+      `reproduce ${name}: --budget must be ${experiment.budgets.join(' or ')}, got ${options.budget}`,
+    );
+  }
   if (options.data === undefined && experiment.needs.includes('cifar10')) {
     throw new Error(
       `reproduce ${name}: --data must be a folder with CIFAR-10, the official binary files or class folders of JPEGs`,
@@ -118,7 +123,7 @@ async function carryOut(
 async function list(experiments: readonly Experiment[], output: Output): Promise<void> {
   for (const experiment of experiments) {
     output.out(`${experiment.name}\n  ${experiment.question}\n`);
-    for (const budget of ['quick', 'full'] as const) {
+    for (const budget of experiment.budgets ?? (['quick', 'full'] as const)) {
       output.out(`  ${budget}: ${await workOf(experiment.plan({ budget }))}\n`);
     }
   }

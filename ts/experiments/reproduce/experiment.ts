@@ -53,6 +53,8 @@ export interface Experiment {
   readonly question: string;
   /** Heads the column that names the rows. */
   readonly rowTitle: string;
+  /** Those that it has; both by default. */
+  readonly budgets?: readonly Budget[];
   /** Folders that it cannot do without. */
   readonly needs: readonly 'cifar10'[];
   readonly measures: readonly Measure[];

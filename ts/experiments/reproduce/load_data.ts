@@ -1,5 +1,6 @@
-import { cifar10, cifar100, fashionMnist } from '../../data';
-import type { TrainTest } from '../../data';
+import sharp from 'sharp';
+import { cifar10, cifar100, fashionMnist, imageAt } from '../../data';
+import type { ImageDataset, TrainTest } from '../../data';
 import { findCifar10, findCifar100 } from '../../data/cifar';
 import type { RunConfig } from './config';
 
@@ -51,18 +52,33 @@ export class DataShelf {
 
   private async read(config: RunConfig): Promise<TrainTest> {
     if (config.kind !== 'classifier') return fashionMnist();
-    const { source, trainPerClass, testPerClass } = config.data;
+    const { source, trainPerClass, testPerClass, size } = config.data;
     const folder = this.folders[source] ?? this.missing(source);
     const limits = {
       trainPerClass: trainPerClass === 'all' ? undefined : trainPerClass,
       testPerClass: testPerClass === 'all' ? undefined : testPerClass,
     };
-    return source === 'cifar10' ? cifar10(folder, limits) : cifar100(folder, limits);
+    const { train, test } = await (source === 'cifar10' ? cifar10(folder, limits) : cifar100(folder, limits));
+    if (size === undefined) return { train, test };
+    return { train: await enlarged(train, size), test: await enlarged(test, size) };
   }
 
   private missing(source: string): never {
     throw new Error(`the folder with ${source} was not given`);
   }
+}
+
+/** Every image at `size` × `size` pixels, between the old ones by a cubic. */
+export async function enlarged(source: ImageDataset, size: number): Promise<ImageDataset> {
+  const [height, width, channels] = source.shape;
+  const raw = { width, height, channels: channels as 1 | 3 };
+  const bytes = size * size * channels;
+  const images = new Uint8Array(source.length * bytes);
+  for (let i = 0; i < source.length; ++i) {
+    const picture = sharp(imageAt(source, i), { raw }).resize(size, size, { fit: 'fill', kernel: 'cubic' });
+    images.set(await picture.raw().toBuffer(), i * bytes);
+  }
+  return { ...source, images, shape: [size, size, channels] };
 }
 
 function sourceOf(config: RunConfig): string | null {

@@ -2,6 +2,7 @@ import type { Experiment } from '../experiment';
 import { conditioning } from './conditioning';
 import { depth } from './depth';
 import { featurePlaneExperiment } from './feature_plane';
+import { imagenetResnet18 } from './imagenet_resnet18';
 import { learnableK } from './learnable_k';
 import { lossOperatorTable } from './loss_operator_table';
 import { noRelu } from './no_relu';
@@ -21,6 +22,7 @@ export const EXPERIMENTS: readonly Experiment[] = [
   learnableK,
   sphereNorm,
   orthogonality,
+  imagenetResnet18,
   featurePlaneExperiment,
   conditioning,
   operators,
