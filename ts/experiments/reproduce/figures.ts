@@ -48,7 +48,7 @@ export function lineFigure(
     series.map(({ name }) => name),
     { itemWidth: 18, itemHeight: 3, icon: 'rect' },
   );
-  const top = 44 + height;
+  const top = 56 + height;
   return renderSvg(WIDTH, 340 + top, {
     backgroundColor: PAPER,
     title: { text: title, left: 12, top: 10, textStyle: TITLE },
@@ -59,7 +59,7 @@ export function lineFigure(
       ...axis(y, 46),
       type: log?.y === true ? 'log' : 'value',
       scale: true,
-      ...(lowest !== undefined && { min: lowest }),
+      ...(lowest !== undefined && { min: lowest, max: 'dataMax' as const }),
       axisLabel: { ...TEXT, formatter: percent === true ? inPercent : inShort },
     },
     series: series.flatMap(({ name, lines }, i) => {
@@ -109,7 +109,7 @@ export function dotFigure(
     groups.map(({ name }) => name),
     { itemWidth: 9, itemHeight: 9, icon: 'circle' },
   );
-  const top = 44 + legendHeight;
+  const top = 56 + legendHeight;
   const height = Math.max(120, categories.length * Math.max(28, 11 * groups.length));
   const series = groups.flatMap(({ name, values }, group): SeriesOption[] => {
     const color = colorOf(group);
@@ -276,19 +276,13 @@ export function planesFigure(planes: readonly FeaturePlane[], classes: readonly 
   return renderSvg(left(planes.length) - 4, side + 96, option);
 }
 
-/** A legend below the title in columns of equal width: the renderer cannot measure the reader's font. */
+/** A legend below the title; its gaps leave room for readers whose font is wider than the renderer thinks. */
 function legendOf(names: readonly string[], symbol: LegendSymbol): { legend: object; height: number } {
-  const width = Math.max(...names.map((name) => name.length)) * 7.2;
-  const columns = Math.max(1, Math.floor((WIDTH - 84) / (width + symbol.itemWidth + 20)));
-  const legend = {
-    top: 36,
-    left: 60,
-    right: 20,
-    itemGap: 14,
-    ...symbol,
-    textStyle: { ...TEXT, width, overflow: 'none' },
-  };
-  return { legend, height: 22 * Math.ceil(names.length / columns) };
+  const longest = Math.max(...names.map((name) => name.length));
+  const itemGap = 24;
+  const columns = Math.max(1, Math.floor((WIDTH - 84) / (6 * longest + symbol.itemWidth + itemGap)));
+  const legend = { top: 36, left: 60, right: 20, itemGap, ...symbol, textStyle: TEXT };
+  return { legend, height: 14 + 38 * (Math.ceil(names.length / columns) - 1) };
 }
 
 interface LegendSymbol {
