@@ -68,7 +68,7 @@ export interface DataConfig {
   testPerClass: number | 'all';
   /** How many of the latter the learning curve is measured on after each epoch. */
   curvePerClass: number | 'all';
-  /** Enlarges the images to so many pixels in height and width. */
+  /** Scales the images to so many pixels in height and width. */
   size?: number;
 }
 

@@ -60,7 +60,7 @@ export class DataShelf {
     };
     const { train, test } = await (source === 'cifar10' ? cifar10(folder, limits) : cifar100(folder, limits));
     if (size === undefined) return { train, test };
-    return { train: await enlarged(train, size), test: await enlarged(test, size) };
+    return { train: await resized(train, size), test: await resized(test, size) };
   }
 
   private missing(source: string): never {
@@ -69,7 +69,7 @@ export class DataShelf {
 }
 
 /** Every image at `size` × `size` pixels, between the old ones by a cubic. */
-export async function enlarged(source: ImageDataset, size: number): Promise<ImageDataset> {
+export async function resized(source: ImageDataset, size: number): Promise<ImageDataset> {
   const [height, width, channels] = source.shape;
   const raw = { width, height, channels: channels as 1 | 3 };
   const bytes = size * size * channels;

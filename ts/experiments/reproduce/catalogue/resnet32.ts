@@ -1,16 +1,16 @@
 import { accuracyDots, FINAL_ACCURACY, learningCurves, TRAINING_LOSS } from '../classifier_figures';
 import { crossSeeds } from '../experiment';
-import type { Experiment } from '../experiment';
+import type { Budget, Experiment } from '../experiment';
 import { referenceTable } from '../references';
-import { classifier, COSINE_W, GA_SOFTMAX, OPERATORS, SETTING } from './settings';
+import { classifier, COSINE_W, LARGE_MARGINS, MARGIN_REMARK, OPERATORS, SETTING } from './settings';
 import type { Changes } from './settings';
 
-const METHODS: readonly (readonly [string, NonNullable<Changes['model']>])[] = [
+const methods = (budget: Budget): readonly (readonly [string, NonNullable<Changes['model']>])[] => [
   ['ResNet-32, softmax', OPERATORS.original],
   ['S-SW', { ...OPERATORS.sigmoid03, head: { loss: 'angular', operator: 'sigmoid', k: 0.3, margin: 1 } }],
   ['L-LW', { ...OPERATORS.linear, head: { loss: 'angular', operator: 'linear', margin: 1 } }],
   ['C-CW', { ...OPERATORS.cosine, head: COSINE_W }],
-  ['S-G', { ...OPERATORS.sigmoid03, head: GA_SOFTMAX }],
+  ['S-G', { ...OPERATORS.sigmoid03, head: LARGE_MARGINS[budget].gaSoftmax }],
 ];
 
 export const resnet32: Experiment = {
@@ -34,6 +34,7 @@ export const resnet32: Experiment = {
     'S, L, C: sigmoid (k = 0.3), linear and cosine SphereConv; SW, LW, CW: W-Softmax with the same function; G: linear ' +
       'GA-Softmax with margin 4. Moved images are filled with black here, with mirrored pixels in the authors’ code. The ' +
       'authors’ logs also have linear SphereConv with softmax: 94.63.',
+    MARGIN_REMARK,
   ],
   plan({ budget, seeds, hasCifar100 = false }) {
     const isFull = budget === 'full';
@@ -45,7 +46,7 @@ export const resnet32: Experiment = {
       ['CIFAR-10+', 'cifar10'] as const,
       ...(hasCifar100 ? [['CIFAR-100', 'cifar100'] as const] : []),
     ];
-    const cells = METHODS.flatMap(([row, model]) =>
+    const cells = methods(budget).flatMap(([row, model]) =>
       sources.map(([column, source]) => ({
         row,
         column,
@@ -53,7 +54,7 @@ export const resnet32: Experiment = {
           classifier(budget, seed, {
             model,
             architecture,
-            training: { augment: 'cropFlip', ...(!isFull && { length: { epochs: 6 } }) },
+            training: { augment: 'cropFlip' },
             data: {
               source,
               ...(!isFull &&
@@ -66,7 +67,7 @@ export const resnet32: Experiment = {
       runs: crossSeeds(cells, seeds ?? (isFull ? 3 : 2)),
       setting:
         `${SETTING[budget]} Here the network is ResNet-32 with ${isFull ? '96, 192 and 384' : '8, 16 and 32'} channels, ` +
-        `and images are also moved by up to 4 pixels${isFull ? '' : '; 6 epochs'}.`,
+        `and images are also moved by up to 4 pixels.`,
       leftOut: hasCifar100
         ? undefined
         : 'CIFAR-100 is left out, because no folder was given for it (--cifar100).',

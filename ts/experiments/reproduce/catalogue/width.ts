@@ -19,7 +19,10 @@ const QUICK_WIDTHS: readonly Widths[] = [
   [16, 24, 32],
   [32, 48, 64],
 ];
-const COMPARED = [OPERATORS.sigmoid03, OPERATORS.cosine, OPERATORS.original];
+const COMPARED = {
+  full: [OPERATORS.sigmoid03, OPERATORS.cosine, OPERATORS.original],
+  quick: [OPERATORS.cosine, OPERATORS.original],
+};
 
 export const width: Experiment = {
   name: 'width',
@@ -37,14 +40,14 @@ export const width: Experiment = {
   plan({ budget, seeds }) {
     const isFull = budget === 'full';
     const cells = (isFull ? FULL_WIDTHS : QUICK_WIDTHS).flatMap((widths) =>
-      COMPARED.map((operator) => ({
+      COMPARED[budget].map((operator) => ({
         row: operatorLabel(operator),
         column: widths.join('/'),
         config: (seed: number) => classifier(budget, seed, { model: operator, architecture: { widths } }),
       })),
     );
     return {
-      runs: crossSeeds(cells, seeds ?? (isFull ? 3 : 2)),
+      runs: crossSeeds(cells, seeds ?? 3),
       setting: `${SETTING[budget]} Here the channels vary.`,
     };
   },
