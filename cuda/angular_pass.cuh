@@ -139,7 +139,7 @@ __global__ void __launch_bounds__(RowColumnGrid::kThreads, 2) angularBackward(An
         if constexpr (FromCosine) {
           const bool defined = c[i].at[j] == c[i].at[j];
           const C upstream = defined ? incoming : C(0);
-          const AngularSlopes<C> slopes = angularSlopesAt(pass.op, f, defined ? c[i].at[j] : C(0));
+          const AngularSlopes<C> slopes = doubleSlopesAt(pass.op, f, defined ? c[i].at[j] : C(0));
           gradient = {upstream * slopes.slope, upstream * slopes.slope * slopes.c, upstream * slopes.kSlope};
         } else {
           gradient = angularGradient<sizeof(T) == 2>(pass.op, f, value, incoming);

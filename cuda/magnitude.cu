@@ -19,6 +19,50 @@ struct MagnitudeAt {
 };
 
 template <class C>
+constexpr C kLargestNorm = sizeof(C) == 4 ? C(FLT_MAX) : C(DBL_MAX);
+
+template <class C>
+__device__ __forceinline__ MagnitudeAt<C> magnitudeWith(Magnitude function, C a, C b, C n, C rho) {
+  switch (function) {
+    case Magnitude::Ball: {
+      if (n >= rho) return {a, 1, 0, 0};
+      const C part = n / rho, steep = a / rho;
+      return {a * part, 1, steep, -part * steep};
+    }
+    case Magnitude::Tanh: {
+      const C quotient = n / rho, part = quotient > 40 ? C(40) : quotient, t = tanh(part);
+      const C steep = a * (1 - t) * (1 + t) / rho;
+      return {a * t, 1, steep, -part * steep};
+    }
+    case Magnitude::Linear:
+      return {a * n, 1, a, 0};
+    case Magnitude::Segmented:
+      if (n > rho) return {b * n + (a - b) * rho, 1, b, a - b};
+      return {a * n, 1, a, 0};
+    case Magnitude::Logarithmic:
+      return {a * log1p(n), 1, a / (1 + n), 0};
+    case Magnitude::Mixed:
+      return {a * n + b * log1p(n), 1, a + b / (1 + n), 0};
+  }
+  return {};
+}
+
+/// NaN counts as 0: its outputs are NaN already, and h is to be none of the sums' business. Called, not
+/// inlined: once for a vector of outputs, and otherwise most of what the kernels consist of.
+template <class C>
+__device__ __noinline__ MagnitudeAt<C> magnitudeAt(Magnitude function, C a, C b, C norm, C radius) {
+  const C n = norm > 0 ? norm : C(0);
+  const C rho = radius < C(kMinRadius) ? C(kMinRadius) : radius;
+  MagnitudeAt<C> h = magnitudeWith(function, a, b, n, rho);
+  if (!(h.value > kLargestNorm<C>)) return h;
+  // h is linear in its coefficients.
+  constexpr C kFactor = C(0x1p64);
+  h.value = magnitudeWith(function, a / kFactor, b / kFactor, n, rho).value;
+  h.factor = kFactor;
+  return h;
+}
+
+template <class C>
 struct MagnitudeFunction {
   Magnitude function;
   C scale, slope;
@@ -26,45 +70,8 @@ struct MagnitudeFunction {
   explicit MagnitudeFunction(const MagnitudeParams& p)
       : function(p.function), scale(static_cast<C>(p.scale)), slope(static_cast<C>(p.slope)) {}
 
-  static constexpr C kLargest = sizeof(C) == 4 ? C(FLT_MAX) : C(DBL_MAX);
-
-  /// NaN counts as 0: its outputs are NaN already, and h is to be none of the sums' business.
   __device__ __forceinline__ MagnitudeAt<C> at(C norm, C radius) const {
-    const C n = norm > 0 ? norm : C(0);
-    const C rho = radius < C(kMinRadius) ? C(kMinRadius) : radius;
-    MagnitudeAt<C> h = with(scale, slope, n, rho);
-    if (!(h.value > kLargest)) return h;
-    // h is linear in its coefficients.
-    constexpr C kFactor = C(0x1p64);
-    h.value = with(scale / kFactor, slope / kFactor, n, rho).value;
-    h.factor = kFactor;
-    return h;
-  }
-
- private:
-  __device__ __forceinline__ MagnitudeAt<C> with(C a, C b, C n, C rho) const {
-    switch (function) {
-      case Magnitude::Ball: {
-        if (n >= rho) return {a, 1, 0, 0};
-        const C part = n / rho, steep = a / rho;
-        return {a * part, 1, steep, -part * steep};
-      }
-      case Magnitude::Tanh: {
-        const C quotient = n / rho, part = quotient > 40 ? C(40) : quotient, t = tanh(part);
-        const C steep = a * (1 - t) * (1 + t) / rho;
-        return {a * t, 1, steep, -part * steep};
-      }
-      case Magnitude::Linear:
-        return {a * n, 1, a, 0};
-      case Magnitude::Segmented:
-        if (n > rho) return {b * n + (a - b) * rho, 1, b, a - b};
-        return {a * n, 1, a, 0};
-      case Magnitude::Logarithmic:
-        return {a * log1p(n), 1, a / (1 + n), 0};
-      case Magnitude::Mixed:
-        return {a * n + b * log1p(n), 1, a + b / (1 + n), 0};
-    }
-    return {};
+    return magnitudeAt(function, scale, slope, norm, radius);
   }
 };
 
@@ -296,7 +303,7 @@ __global__ void finishMeanNorm(const C* sum, double count, double decay, C* aver
     *mean = average[1] > 0 ? average[0] / average[1] : C(1);
     return;
   }
-  const C value = *sum > MagnitudeFunction<C>::kLargest ? MagnitudeFunction<C>::kLargest : *sum;
+  const C value = *sum > kLargestNorm<C> ? kLargestNorm<C> : *sum;
   *mean = static_cast<C>(static_cast<double>(value) / count);
   average[0] =
       static_cast<C>(decay * static_cast<double>(average[0]) + (1 - decay) * static_cast<double>(*mean));

@@ -138,14 +138,13 @@ void runOperand(const Context& context, const WeightOutput<typename Operand::Sto
     return runTile<WeightTile<Operand, 64, 96, false>>(context, out, chunkedRows);
   }
   // 96 columns divide the nine taps of any multiple of 32 channels.
-  switch (rowsOfTile(g.groupFilters)) {
-    case 64:
-      return runTile<WeightTile<Operand, 64, 96, true>>(context, out, true);
-    case 96:
-      return runTile<WeightTile<Operand, 96, 96, true>>(context, out, true);
-    default:
-      return runTile<WeightTile<Operand, 128, 96, true>>(context, out, true);
+  const int rows = rowsOfTile(g.groupFilters);
+  if constexpr (!Operand::kExact) {
+    // Exact products are bound by the tensor cores, three of which they take: for them one tile is enough.
+    if (rows == 96) return runTile<WeightTile<Operand, 96, 96, true>>(context, out, true);
+    if (rows == 128) return runTile<WeightTile<Operand, 128, 96, true>>(context, out, true);
   }
+  return runTile<WeightTile<Operand, 64, 96, true>>(context, out, true);
 }
 
 template <class T>

@@ -183,6 +183,17 @@ __device__ __forceinline__ AngularSlopes<T> angularSlopesAt(AngularOperator op,
           n * filter.gain * filter.kGain - rest * angle * filter.kSlope};
 }
 
+/// Called, not inlined: float64 is for comparisons, and would be the largest part of the kernels that have
+/// it.
+__device__ __noinline__ inline AngularSlopes<double> doubleSlopes(AngularOperator op,
+                                                                  AngularFilter<double> filter, double y) {
+  return angularSlopes<false>(op, filter, y);
+}
+__device__ __noinline__ inline AngularSlopes<double> doubleSlopesAt(AngularOperator op,
+                                                                    AngularFilter<double> filter, double c) {
+  return angularSlopesAt(op, filter, c);
+}
+
 /// What one value of a SphereConv's output passes back: G = dy dg/dc, G c and dy dg/dk; zeros where y is NaN
 /// (the angle is undefined there).
 template <class T>
@@ -195,7 +206,12 @@ __device__ __forceinline__ AngularGradient<T> angularGradient(AngularOperator op
                                                               const AngularFilter<T>& filter, T y, T dy) {
   const bool defined = y == y;
   const T upstream = defined ? dy : T(0);
-  const AngularSlopes<T> slopes = angularSlopes<Fast>(op, filter, defined ? y : T(0));
+  AngularSlopes<T> slopes;
+  if constexpr (sizeof(T) == 8) {
+    slopes = doubleSlopes(op, filter, defined ? y : T(0));
+  } else {
+    slopes = angularSlopes<Fast>(op, filter, defined ? y : T(0));
+  }
   const T gradient = upstream * slopes.slope;
   return {gradient, gradient * slopes.c, upstream * slopes.kSlope};
 }
