@@ -13,7 +13,8 @@
     'conditions': [
       ['OS=="linux"', {
         # nodelete: the pool's threads outlive the JavaScript environment that loaded the addon.
-        'ldflags': ['-static-libstdc++', '-Wl,--exclude-libs,ALL', '-Wl,-z,nodelete'],
+        'cflags_cc': ['-ffunction-sections', '-fdata-sections'],
+        'ldflags': ['-static-libstdc++', '-Wl,--exclude-libs,ALL', '-Wl,--gc-sections', '-Wl,-z,nodelete'],
         'libraries': ['-pthread'],
       }],
       ['OS=="mac"', {

@@ -163,6 +163,20 @@ constexpr C kLargestGradient = sizeof(C) == 4 ? C(0x1p96) : C(0x1p900);
 template <class C>
 constexpr C kSmallestNormal = sizeof(C) == 4 ? C(FLT_MIN) : C(DBL_MIN);
 
+/// h of one patch as its outputs need it: their y is divided by it, their dy multiplied.
+template <class C>
+struct RowMagnitude {
+  bool vanishes;
+  C value, factor, inverseValue, inverseFactor;
+
+  __device__ __forceinline__ explicit RowMagnitude(const MagnitudeAt<C>& h)
+      : vanishes(!(h.value >= kSmallestNormal<C>)),
+        value(h.value),
+        factor(h.factor),
+        inverseValue(1 / h.value),
+        inverseFactor(1 / h.factor) {}
+};
+
 /// What one output passes on.
 template <class C>
 struct RecoveredAngle {
@@ -170,10 +184,10 @@ struct RecoveredAngle {
 };
 
 template <class C>
-__device__ __forceinline__ RecoveredAngle<C> recoverAngle(const MagnitudeAt<C>& h, C y, C dy) {
+__device__ __forceinline__ RecoveredAngle<C> recoverAngle(const RowMagnitude<C>& h, C y, C dy) {
   if (y != y) return {y, 0, 0};
-  if (!(h.value >= kSmallestNormal<C>)) return {0, 0, 0};
-  const C g = clampToOne(y / h.factor / h.value), gradient = dy * h.value * h.factor;
+  if (h.vanishes) return {0, 0, 0};
+  const C g = clampToOne(y * h.inverseFactor * h.inverseValue), gradient = dy * h.value * h.factor;
   const C bounded = fabs(gradient) > kLargestGradient<C> ? copysign(kLargestGradient<C>, gradient) : gradient;
   return {g, bounded, dy * g};
 }
@@ -211,10 +225,11 @@ __global__ void __launch_bounds__(RowColumnGrid::kThreads, 2) magnitudeBackward(
       if (i >= count) continue;
       const int64_t at = (row + int64_t{i} * step) * m.filters + column;
       const MagnitudeAt<C> h = m.h.at(n[i], radius);
+      const RowMagnitude<C> outputs(h);
       C products = 0;
 #pragma unroll
       for (int j = 0; j < Width; ++j) {
-        const RecoveredAngle<C> angle = recoverAngle(h, toCompute(y[i].at[j]), toCompute(dy[i].at[j]));
+        const RecoveredAngle<C> angle = recoverAngle(outputs, toCompute(y[i].at[j]), toCompute(dy[i].at[j]));
         y[i].at[j] = toStorage<T>(angle.g);
         dy[i].at[j] = storeGradient<T>(angle.dg);
         products += angle.product;

@@ -224,31 +224,33 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
 #pragma unroll
   for (int m = 0; m < Tile::kRowTiles; ++m)
 #pragma unroll
-    for (int n = 0; n < Tile::kColumnTiles; ++n)
+    for (int half = 0; half < 2; ++half) {
+      const int filterInGroup = row + 16 * m + 8 * half;
+      if (filterInGroup >= g.groupFilters) continue;
+      const int filter = group * g.groupFilters + filterInGroup;
+      const float along = partial ? 0.0f : alongFilter(out, filter);
 #pragma unroll
-      for (int half = 0; half < 2; ++half) {
-        const int filterInGroup = row + 16 * m + 8 * half, element = column + 8 * n;
-        if (filterInGroup >= g.groupFilters || element >= size) continue;
-        const int filter = group * g.groupFilters + filterInGroup;
+      for (int n = 0; n < Tile::kColumnTiles; ++n) {
+        const int element = column + 8 * n;
+        if (element >= size) continue;
         const int64_t index = int64_t{filter} * size + element;
         const float* const pair = sums[m][n] + 2 * half;
-        if (partial) {
-          float* const to = partial + split * pitch + index;
-          if (size % 2 == 0) {
-            *reinterpret_cast<float2*>(to) = make_float2(pair[0], pair[1]);
-          } else {
-            to[0] = pair[0];
-            if (element + 1 < size) to[1] = pair[1];
-          }
+        const bool both = element + 1 < size;
+        if (!partial) {
+          finite = finite && pair[0] - pair[0] == 0 && !(both && pair[1] - pair[1] != 0);
+          storeWeights<T>(out.w, out.filtersAreFloat, along, out.dw, out.gradientIsFloat, index, both,
+                          pair[0], pair[1]);
           continue;
         }
-#pragma unroll
-        for (int i = 0; i < 2; ++i) {
-          if (element + i >= size) continue;
-          finite = finite && pair[i] - pair[i] == 0;
-          storeWeight(out, index + i, finishWeight(out, filter, element + i, pair[i]));
+        float* const to = partial + split * pitch + index;
+        if (size % 2 == 0) {
+          *reinterpret_cast<float2*>(to) = make_float2(pair[0], pair[1]);
+        } else {
+          to[0] = pair[0];
+          if (both) to[1] = pair[1];
         }
       }
+    }
   if (partial || !out.q || finite) return;
     // NaN or infinities in x: this thread's elements again, without them. Rolled up, as it hardly ever runs.
 #pragma unroll 1

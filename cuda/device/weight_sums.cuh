@@ -52,27 +52,43 @@ __device__ inline double finiteSum(const WeightOutput<T>& out, int filter, int e
   return sum;
 }
 
-/// The final value of element `element` of filter `filter` from its sum over positions.
+/// What to subtract from a filter's gradient, as a multiple of the filter: q / nw^2.
 template <class T>
-__device__ __forceinline__ Compute<T> finishWeight(const WeightOutput<T>& out, int filter, int element,
-                                                   Compute<T> sum) {
-  using C = Compute<T>;
-  if (!out.q) return sum;
-  const C w =
-      loadFilter<T>(out.w, out.filtersAreFloat, int64_t{filter} * out.geometry.filterSize() + element);
-  const C inverse = inverseNormOf(out.nw[filter]);
-  return w - w == 0 ? sum - w * (out.q[filter] * inverse * inverse) : sum;
+__device__ __forceinline__ Compute<T> alongFilter(const WeightOutput<T>& out, int filter) {
+  if (!out.q) return 0;
+  const Compute<T> inverse = inverseNormOf(out.nw[filter]);
+  return out.q[filter] * inverse * inverse;
 }
 
+/// dw at `index`, of all filters, from its sum over positions.
 template <class T>
-__device__ __forceinline__ void storeWeight(const WeightOutput<T>& out, int64_t index, Compute<T> value) {
+__device__ __forceinline__ void storeWeight(const void* w, bool filtersAreFloat, Compute<T> along, void* dw,
+                                            bool gradientIsFloat, int64_t index, Compute<T> sum) {
+  if (w) {
+    const Compute<T> weight = loadFilter<T>(w, filtersAreFloat, index);
+    if (weight - weight == 0) sum -= weight * along;
+  }
   if constexpr (sizeof(T) == 2) {
-    if (out.gradientIsFloat) {
-      static_cast<float*>(out.dw)[index] = value;
+    if (gradientIsFloat) {
+      static_cast<float*>(dw)[index] = sum;
       return;
     }
   }
-  static_cast<T*>(out.dw)[index] = toStorage<T>(value);
+  static_cast<T*>(dw)[index] = toStorage<T>(sum);
+}
+template <class T>
+__device__ __forceinline__ void storeWeight(const WeightOutput<T>& out, Compute<T> along, int64_t index,
+                                            Compute<T> sum) {
+  storeWeight<T>(out.w, out.filtersAreFloat, along, out.dw, out.gradientIsFloat, index, sum);
+}
+
+/// Two neighbours, or the first of them. Called, not inlined: a block does it for every pair it has, once.
+template <class T>
+__device__ __noinline__ void storeWeights(const void* w, bool filtersAreFloat, Compute<T> along, void* dw,
+                                          bool gradientIsFloat, int64_t index, bool both, Compute<T> first,
+                                          Compute<T> second) {
+  storeWeight<T>(w, filtersAreFloat, along, dw, gradientIsFloat, index, first);
+  if (both) storeWeight<T>(w, filtersAreFloat, along, dw, gradientIsFloat, index + 1, second);
 }
 
 constexpr int kWeightSumWarps = 8;
@@ -118,14 +134,14 @@ __global__ void __launch_bounds__(32 * kWeightSumWarps, 4)
   const Quotient filter = divide(index, size);
   const int o = static_cast<int>(filter.value), element = static_cast<int>(filter.rest);
   if (out.q && !(sum - sum == 0)) sum = static_cast<C>(finiteSum(out, o, element));
-  storeWeight(out, index, finishWeight(out, o, element, sum));
+  storeWeight(out, alongFilter(out, o), index, sum);
 }
 
 /// Where x may be NaN or infinite, an element that a block has finished by itself.
 template <class T>
 __device__ inline void mendWeight(const WeightOutput<T>& out, int filter, int element) {
-  storeWeight(out, int64_t{filter} * out.geometry.filterSize() + element,
-              finishWeight(out, filter, element, static_cast<Compute<T>>(finiteSum(out, filter, element))));
+  storeWeight(out, alongFilter(out, filter), int64_t{filter} * out.geometry.filterSize() + element,
+              static_cast<Compute<T>>(finiteSum(out, filter, element)));
 }
 
 }  // namespace spherenet::cuda

@@ -190,8 +190,8 @@ export const mutants = [
     },
     {
       name: 'the second half of the rows lands in the first',
-      find: 'const int filterInGroup = row + 16 * m + 8 * half, element',
-      replace: 'const int filterInGroup = row + 16 * m, element',
+      find: 'const int filterInGroup = row + 16 * m + 8 * half;\n      if',
+      replace: 'const int filterInGroup = row + 16 * m;\n      if',
       units: WEIGHTS,
     },
   ]),
@@ -203,8 +203,8 @@ export const mutants = [
     },
     {
       name: "the filter's own direction is taken off with one norm only",
-      find: 'sum - w * (out.q[filter] * inverse * inverse)',
-      replace: 'sum - w * (out.q[filter] * inverse)',
+      find: 'return out.q[filter] * inverse * inverse;',
+      replace: 'return out.q[filter] * inverse;',
     },
     {
       name: 'the barrier before the last sum is gone',
