@@ -362,7 +362,7 @@ __device__ __forceinline__ void writeSums(const GemmArguments& g, const Shared& 
       };
     });
   } else {
-    writeTile<Tile, 8>(g, shared, static_cast<T*>(g.output), [&](int column) {
+    writeTile<Tile, 4>(g, shared, static_cast<T*>(g.output), [&](int column) {
       struct Bias {
         float at[4];
       } bias;
@@ -381,7 +381,7 @@ __device__ __forceinline__ void writeSums(const GemmArguments& g, const Shared& 
 /// The sums of one split, as they are.
 template <class Tile, class Shared>
 __device__ __forceinline__ void writePartialSums(const GemmArguments& g, const Shared& shared) {
-  writeTile<Tile, 8>(g, shared, g.partialSums + static_cast<int64_t>(blockIdx.z) * g.outputSize,
+  writeTile<Tile, 4>(g, shared, g.partialSums + static_cast<int64_t>(blockIdx.z) * g.outputSize,
                      [](int) { return [](int, int32_t, float(&)[4]) {}; });
 }
 
