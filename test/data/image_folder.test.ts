@@ -1,8 +1,9 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import sharp from 'sharp';
 import { imageAt, imageFolder } from '../../ts/data';
+import { writePicture } from '../support/pictures';
 
 type Rgb = readonly [number, number, number];
 
@@ -17,15 +18,8 @@ describe('imageFolder', () => {
     await rm(folder, { recursive: true });
   });
 
-  /** Writes raw bytes `[height, width, channels]` as a picture; the ending says which kind. */
-  async function picture(path: string, width: number, height: number, bytes: readonly number[]): Promise<void> {
-    await mkdir(dirname(join(folder, path)), { recursive: true });
-    const channels = (bytes.length / (width * height)) as 1 | 3 | 4;
-    const image = sharp(Uint8Array.from(bytes), { raw: { width, height, channels } });
-    if (path.endsWith('.webp')) image.webp({ lossless: true, exact: true });
-    if (path.endsWith('.jpg')) image.jpeg({ quality: 100, chromaSubsampling: '4:4:4' });
-    await image.toFile(join(folder, path));
-  }
+  const picture = (path: string, width: number, height: number, bytes: readonly number[]): Promise<void> =>
+    writePicture(join(folder, path), width, height, bytes);
 
   const filled = (width: number, height: number, color: Rgb): number[] =>
     Array.from({ length: width * height }, () => [...color]).flat();
