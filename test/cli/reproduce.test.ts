@@ -30,7 +30,11 @@ describe('spherenet reproduce', () => {
     ],
     [
       ['imagenet-resnet18', '--budget', 'full'],
-      'spherenet: reproduce imagenet-resnet18: --budget must be quick, got full\n',
+      'spherenet: reproduce imagenet-resnet18: --imagenet must be a folder with ImageNet as train/<class>/*.JPEG and val/<class>/*.JPEG\n',
+    ],
+    [
+      ['imagenet-resnet18', '--budget', 'full', '--imagenet', '/nowhere'],
+      'spherenet: /nowhere: expected a folder with train/<class>/*.JPEG and val/<class>/*.JPEG, got nothing there\n',
     ],
     [
       ['width', '--data', '/nowhere'],

@@ -9,6 +9,7 @@ interface ReproduceCommandOptions {
   budget: Budget;
   data?: string;
   cifar100?: string;
+  imagenet?: string;
   seeds?: number;
   out: string;
   only?: string;
@@ -16,6 +17,13 @@ interface ReproduceCommandOptions {
   device: DeviceChoice;
   threads?: number;
 }
+
+/** Which option gives the folder of a data set, and what is to be there. */
+const FOLDERS = {
+  cifar10: { option: 'data', holds: 'CIFAR-10, the official binary files or class folders of JPEGs' },
+  cifar100: { option: 'cifar100', holds: 'CIFAR-100, the official binary files' },
+  imagenet: { option: 'imagenet', holds: 'ImageNet as train/<class>/*.JPEG and val/<class>/*.JPEG' },
+} as const;
 
 /** `spherenet reproduce`: an experiment of the paper, as tables and figures beside the paper's numbers. */
 export function reproduceCommand(output: Output): Command {
@@ -36,6 +44,10 @@ export function reproduceCommand(output: Output): Command {
       'CIFAR-10: the official binary files, or train/<class>/*.jpg and test/<class>/*.jpg',
     )
     .option('--cifar100 <folder>', 'CIFAR-100: the official binary files')
+    .option(
+      '--imagenet <folder>',
+      'ImageNet-2012: train/<class>/*.JPEG and val/<class>/*.JPEG, read from the disk as it trains',
+    )
     .option('--seeds <n>', 'repetitions of each cell (default: what the budget says)', wholeNumber(1, 100))
     .option('--only <text>', 'do only runs whose name contains this')
     .option('--out <folder>', 'where <name>/results.md and the runs go', 'spherenet-results')
@@ -64,10 +76,11 @@ async function start(
       `reproduce ${name}: --budget must be ${experiment.budgets.join(' or ')}, got ${options.budget}`,
     );
   }
-  if (options.data === undefined && experiment.needs.includes('cifar10')) {
-    throw new Error(
-      `reproduce ${name}: --data must be a folder with CIFAR-10, the official binary files or class folders of JPEGs`,
-    );
+  const { needsOf } = await import('../experiments/reproduce/experiment.js');
+  for (const source of needsOf(experiment, options.budget)) {
+    const { option, holds } = FOLDERS[source];
+    if (options[option] !== undefined) continue;
+    throw new Error(`reproduce ${name}: --${option} must be a folder with ${holds}`);
   }
   await carryOut(experiment, options, output);
 }
@@ -86,8 +99,8 @@ async function carryOut(
   const log = (line: string): void => {
     output.out(`${line}\n`);
   };
-  const { budget, seeds, cifar100, data, out, only } = options;
-  const shelf = await DataShelf.open({ cifar10: data, cifar100 });
+  const { budget, seeds, cifar100, imagenet, data, out, only } = options;
+  const shelf = await DataShelf.open({ cifar10: data, cifar100, imagenet });
   await checkFolder(out);
   const plan = experiment.plan({ budget, seeds, hasCifar100: cifar100 !== undefined });
   const withoutCuda = useDevice(options.device, options.threads);
@@ -111,8 +124,8 @@ async function carryOut(
   } catch (error) {
     if (!interruption.signal.aborted) throw error;
     output.err(
-      `\nspherenet: interrupted; the run under way is lost, those that ended are stored in ${out}: ` +
-        'the same command goes on from there\n',
+      `\nspherenet: interrupted; runs that ended are stored in ${out}, the one under way only where it has trained ` +
+        'for minutes: the same command goes on from there\n',
     );
     throw new Interrupted();
   } finally {
@@ -141,11 +154,12 @@ async function workOf({ runs }: Plan): Promise<string> {
 
 /** A command line that does the same again. */
 function commandLine(experiment: Experiment, options: ReproduceCommandOptions, threads: number): string {
-  const { budget, data, cifar100, seeds, device } = options;
+  const { budget, data, cifar100, imagenet, seeds, device } = options;
   const words = [
     ...['npx', 'spherenet', 'reproduce', experiment.name, '--budget', budget],
     ...(data === undefined ? [] : ['--data', data]),
     ...(cifar100 === undefined ? [] : ['--cifar100', cifar100]),
+    ...(imagenet === undefined ? [] : ['--imagenet', imagenet]),
     ...(seeds === undefined ? [] : ['--seeds', seeds]),
     ...['--device', device, '--threads', threads],
   ];

@@ -1,16 +1,20 @@
 import { Generator } from '../../core/random';
-import type { ImageDataset } from '../../data';
 import { resNet18, resNet32, sphereCnn } from '../../models';
 import type { ArchitectureOptions, Classifier } from '../../models';
 import { SharedCurvature, SoftmaxHead } from '../../nn';
 import type { ArchitectureConfig, HeadConfig, ModelConfig } from './config';
+import type { RunImages } from './run_images';
 
 /**
  * The network that a configuration describes, for the images of a dataset.
  *
  * @param seed fixes the first weights
  */
-export function buildModel(config: ModelConfig, { shape, classes }: ImageDataset, seed: number): Classifier {
+export function buildModel(
+  config: ModelConfig,
+  { shape, classes }: Pick<RunImages, 'shape' | 'classes'>,
+  seed: number,
+): Classifier {
   const { architecture, operator, norm, relu, batchNorm } = config;
   const generator = new Generator(seed);
   const options: ArchitectureOptions = {
@@ -53,8 +57,8 @@ function head(
   generator: Generator,
 ): ArchitectureOptions['head'] {
   if (config.loss === 'softmax') {
-    const { labelSmoothing } = config;
-    return new SoftmaxHead(features, classes, { bias: false, labelSmoothing, generator });
+    const { labelSmoothing, bias = false } = config;
+    return new SoftmaxHead(features, classes, { bias, labelSmoothing, generator });
   }
   const { loss: _, ...options } = config;
   return options;

@@ -38,7 +38,8 @@ export interface ModelConfig {
 }
 
 export type HeadConfig =
-  | { loss: 'softmax'; labelSmoothing?: number }
+  /** Without bias by default, as the authors' classifier is. */
+  | { loss: 'softmax'; labelSmoothing?: number; bias?: boolean }
   | ({ loss: 'angular' } & Pick<
       AngularHeadOptions,
       'operator' | 'k' | 'margin' | 'annealing' | 'labelSmoothing'
@@ -55,21 +56,24 @@ export interface TrainingConfig {
   /** Passes through the training images, or steps. */
   length: { epochs: number } | { steps: number };
   batchSize: number;
+  /** Mirrored; also moved by up to 4 pixels, or, of ImageNet, a window anywhere in the picture. */
   augment: 'none' | 'flip' | 'cropFlip';
   /** Coefficient of ‖WᵀW − I‖²_F of each layer of sphere kernels; none by default. */
   orthogonality?: number;
 }
 
 export interface DataConfig {
-  source: 'cifar10' | 'cifar100';
+  source: 'cifar10' | 'cifar100' | 'imagenet';
   /** The first images of each class, or all. */
   trainPerClass: number | 'all';
   /** Images of each class that the final accuracy is measured on. */
   testPerClass: number | 'all';
   /** How many of the latter the learning curve is measured on after each epoch. */
   curvePerClass: number | 'all';
-  /** Scales the images to so many pixels in height and width. */
+  /** Height and width: CIFAR's images are scaled to it where it is given, of ImageNet's a window of it is cut, 224. */
   size?: number;
+  /** Of ImageNet only: pictures are scaled until their shorter side has so many pixels; 256. */
+  resize?: number;
 }
 
 /** Trains a network with two features and reads them. */
@@ -112,8 +116,16 @@ export interface DescentConfig extends FactorSizes {
 }
 
 /** How many images each data set has for training. */
-const TRAIN_IMAGES: Readonly<Record<DataConfig['source'], number>> = { cifar10: 50_000, cifar100: 50_000 };
-const CLASSES: Readonly<Record<DataConfig['source'], number>> = { cifar10: 10, cifar100: 100 };
+const TRAIN_IMAGES: Readonly<Record<DataConfig['source'], number>> = {
+  cifar10: 50_000,
+  cifar100: 50_000,
+  imagenet: 1_281_167,
+};
+const CLASSES: Readonly<Record<DataConfig['source'], number>> = {
+  cifar10: 10,
+  cifar100: 100,
+  imagenet: 1000,
+};
 
 /** Training images that a run goes through, repetitions included; 0 where it trains no network. */
 export function trainingImages(config: RunConfig): number {

@@ -18,7 +18,7 @@ export async function execute(config: RunConfig, shelf: DataShelf, context: RunC
   const seconds = (): number => (performance.now() - started) / 1000;
   switch (config.kind) {
     case 'classifier':
-      return runClassifier(config, await shelf.load(config), context);
+      return runClassifier(config, await shelf.images(config), context);
     case 'featurePlane':
       return runFeaturePlane(config, shelf, context);
     case 'spectrum':
@@ -33,7 +33,7 @@ async function runFeaturePlane(
   shelf: DataShelf,
   { signal }: RunContext,
 ): Promise<FeaturePlaneOutcome> {
-  const data = await shelf.load(config);
+  const data = await shelf.fashionMnist();
   const started = performance.now();
   const { epochs, batchSize, seed, network } = config;
   const plane = await featurePlane(network, data, { epochs, batchSize, seed, progress: false, signal });

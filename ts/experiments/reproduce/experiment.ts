@@ -1,4 +1,4 @@
-import type { RunConfig } from './config';
+import type { DataConfig, RunConfig } from './config';
 import type { Outcome } from './outcome';
 import type { Reference } from './references';
 
@@ -55,8 +55,8 @@ export interface Experiment {
   readonly rowTitle: string;
   /** Those that it has; both by default. */
   readonly budgets?: readonly Budget[];
-  /** Folders that it cannot do without. */
-  readonly needs: readonly 'cifar10'[];
+  /** Folders that it cannot do without, for each budget where they are not the same. */
+  readonly needs: Needs | Readonly<Record<Budget, Needs>>;
   readonly measures: readonly Measure[];
   /** Numbers to compare with, by row and column. */
   readonly references: readonly Reference[];
@@ -65,6 +65,13 @@ export interface Experiment {
   plan(options: PlanOptions): Plan;
   /** SVG pictures by file name. */
   figures(runs: readonly FinishedRun[]): Readonly<Record<string, Figure>>;
+}
+
+type Needs = readonly DataConfig['source'][];
+
+/** The folders that an experiment cannot do without. */
+export function needsOf({ needs }: Experiment, budget: Budget): Needs {
+  return 'full' in needs ? needs[budget] : needs;
 }
 
 export interface Figure {

@@ -1,6 +1,7 @@
 import { duration } from '../report/words';
 import { formatJson, writeFiles } from '../report/write';
 import { describeMachine, thisMachine } from '../machine';
+import { Checkpoint } from './checkpoint';
 import { trainingImages } from './config';
 import { execute } from './execute';
 import type { Budget, Experiment, FinishedRun, Plan, Run } from './experiment';
@@ -24,6 +25,8 @@ export interface ReproduceOptions {
   withoutCuda: string;
   log: (line: string) => void;
   signal?: AbortSignal | undefined;
+  /** A network in training is saved after an epoch when the last time is so long ago; 300 by default. */
+  secondsBetweenCheckpoints?: number | undefined;
 }
 
 /** Where the report was written. */
@@ -37,9 +40,10 @@ export interface Written {
 
 /**
  * Does the runs of a plan one after the other, each stored as soon as it ends, and writes the report. Runs that are
- * stored already are not done again.
+ * stored already are not done again. A long training is saved as it goes, and taken up after its last saved epoch.
  *
- * @throws the signal's reason when it is aborted; the run that is under way is lost, the others are stored
+ * @throws the signal's reason when it is aborted; what the run under way did since its last checkpoint is lost, the
+ *   others are stored
  */
 export async function reproduce(
   experiment: Experiment,
@@ -73,11 +77,13 @@ async function runAll(open: readonly NamedRun[], store: RunStore, options: Repro
   let done = 0;
   for (const [i, { run, id }] of open.entries()) {
     signal?.throwIfAborted();
-    const outcome = await execute(run.config, shelf, { signal, log });
+    const checkpoint = new Checkpoint(store.checkpoint(id), options.secondsBetweenCheckpoints ?? 300);
+    const outcome = await execute(run.config, shelf, { signal, log, checkpoint });
     const { name, row, column, config } = run;
     const data = shelf.describe(config);
     const created = new Date().toISOString();
     await store.write({ id, name, row, column, config, data, outcome, version, created, machine: thisMachine(withoutCuda) }); // prettier-ignore
+    await checkpoint.remove();
     done += work[i] as number;
     const left = work.slice(i + 1).reduce((sum, images) => sum + images, 0);
     const remaining = ((performance.now() - started) / 1000) * (left / done);

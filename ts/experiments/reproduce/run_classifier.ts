@@ -1,32 +1,26 @@
 import { scope } from '../../core/scope';
-import { firstOfEachClass, loader } from '../../data';
-import type { Augmentation, ImageDataset, TrainTest } from '../../data';
 import type { Classifier } from '../../models';
-import { orthogonality, sphereKernels, total } from '../../losses';
+import { orthogonality, sphereKernels, total as sum } from '../../losses';
 import { roleOf } from '../../nn';
 import { effectiveCurvature } from '../../nn/curvature';
 import * as optim from '../../optim';
 import { evaluate, Trainer, TrainingDiverged } from '../../train';
-import type { EpochRecord, TrainerOptions, TrainingHistory } from '../../train';
+import type { EpochRecord, TrainerOptions } from '../../train';
 import { percent } from '../report/words';
 import { buildModel } from './build_model';
+import type { Checkpoint, TrainingState } from './checkpoint';
 import type { ClassifierConfig, TrainingConfig } from './config';
 import type { ClassifierOutcome, CurvePoint, LearntCurvatures } from './outcome';
+import type { RunImages } from './run_images';
 
-/** Does not change results: images per pass when testing. */
-const TEST_BATCH = 250;
 /** A long run says how it is getting on, but not more often than this. */
 const SECONDS_BETWEEN_LINES = 30;
-
-const AUGMENTATIONS: Readonly<Record<TrainingConfig['augment'], Augmentation | undefined>> = {
-  none: undefined,
-  flip: { padding: 0, flip: true },
-  cropFlip: { padding: 4, flip: true },
-};
 
 export interface RunContext {
   signal?: AbortSignal | undefined;
   log: (line: string) => void;
+  /** Where the training is saved and taken up again; it is neither by default. */
+  checkpoint?: Checkpoint | undefined;
 }
 
 /**
@@ -37,35 +31,29 @@ export interface RunContext {
  */
 export async function runClassifier(
   config: ClassifierConfig,
-  { train, test }: TrainTest,
-  { signal, log }: RunContext,
+  images: RunImages,
+  { signal, log, checkpoint }: RunContext,
 ): Promise<ClassifierOutcome> {
   const { training, seed } = config;
-  const { curvePerClass } = config.data;
-  const started = performance.now();
-  const curveImages = curvePerClass === 'all' ? test : firstOfEachClass(test, curvePerClass);
-  const model = buildModel(config.model, train, seed);
+  const model = buildModel(config.model, images, seed);
   const optimizer = createOptimizer(training, model);
   try {
-    const { history, divergedAtStep } = await fit(
-      { config, model, optimizer, train, test: curveImages },
-      logger(log),
-      signal,
-    );
-    signal?.throwIfAborted();
+    const saved = (await checkpoint?.read()) ?? null;
+    const parts = { config, model, optimizer, images, saved, checkpoint };
+    if (saved !== null) log(`      goes on after epoch ${saved.curve.length}, which is stored`);
+    const started = performance.now() - 1000 * (saved?.seconds ?? 0);
+    const { curve, steps, divergedAtStep } = await fit(parts, started, logger(log), signal);
     const finished = divergedAtStep === null;
-    const tested = finished
-      ? await evaluate(model, loader(test, { batchSize: TEST_BATCH }), { signal })
-      : null;
+    const tested = finished ? await evaluate(model, images.test, { signal }) : null;
     return {
       kind: 'classifier',
       divergedAtStep,
-      curve: history.epochs.map(toPoint),
+      curve,
       final: tested && { loss: tested.loss, accuracy: tested.accuracy },
-      steps: history.steps.length,
+      steps,
       parameters: model.parameterCount,
-      trainImages: train.length,
-      testImages: test.length,
+      trainImages: images.trainImages,
+      testImages: images.testImages,
       curvatures: finished ? await readCurvatures(model) : [],
       seconds: (performance.now() - started) / 1000,
     };
@@ -79,38 +67,70 @@ interface Parts {
   config: ClassifierConfig;
   model: Classifier;
   optimizer: optim.Optimizer;
-  train: ImageDataset;
-  test: ImageDataset;
+  images: RunImages;
+  saved: TrainingState | null;
+  checkpoint: Checkpoint | undefined;
 }
 
+/** Trains epoch by epoch, so that what a checkpoint holds is the whole state. */
 async function fit(
-  { config, model, optimizer, train, test }: Parts,
-  onEpoch: (record: EpochRecord) => void,
+  { config, model, optimizer, images, saved, checkpoint }: Parts,
+  started: number,
+  onEpoch: (point: CurvePoint) => void,
   signal: AbortSignal | undefined,
-): Promise<{ history: TrainingHistory; divergedAtStep: number | null }> {
-  const { batchSize, augment, length } = config.training;
-  const batches = loader(train, {
-    batchSize,
-    shuffle: true,
-    seed: config.seed,
-    augment: AUGMENTATIONS[augment],
-    // A rest of one or two images would give batch norm statistics of nothing.
-    dropLast: train.length > batchSize,
-  });
-  const steps = 'steps' in length ? length.steps : length.epochs * batches.length;
-  const schedule = new optim.Schedule(optimizer, learningRates(config.training, steps));
-  const trainer = new Trainer({
-    ...{ model, optimizer, schedule, steps, onEpoch, signal },
-    regularizer: regularizer(config.training),
-    train: batches,
-    evaluate: loader(test, { batchSize: TEST_BATCH }),
-    progress: false,
-  });
+): Promise<Pick<ClassifierOutcome, 'curve' | 'steps' | 'divergedAtStep'>> {
+  const { train } = images;
+  const { length } = config.training;
+  const total = 'steps' in length ? length.steps : length.epochs * train.length;
+  const schedule = new optim.Schedule(optimizer, learningRates(config.training, total));
+  const curve = [...(saved?.curve ?? [])];
+  let steps = saved?.steps ?? 0;
+  if (saved !== null) {
+    load(saved, model, optimizer, checkpoint);
+    schedule.steps = steps;
+    train.epoch = curve.length;
+  }
+  while (steps < total) {
+    const trainer = new Trainer({
+      ...{ model, optimizer, schedule, train, signal },
+      steps: Math.min(train.length, total - steps),
+      regularizer: regularizer(config.training),
+      evaluate: images.curve,
+      progress: false,
+    });
+    try {
+      const { epochs, steps: records } = await trainer.run();
+      signal?.throwIfAborted();
+      steps += records.length;
+      const point = toPoint(epochs[0] as EpochRecord, curve.length + 1);
+      curve.push(point);
+      onEpoch(point);
+    } catch (error) {
+      if (!(error instanceof TrainingDiverged)) throw error;
+      return { curve, steps: steps + error.history.steps.length, divergedAtStep: steps + error.step };
+    }
+    if (steps === total) break;
+    await checkpoint?.offer(async () => ({
+      ...{ steps, curve, seconds: (performance.now() - started) / 1000 },
+      model: await model.stateDict(),
+      optimizer: await optimizer.stateDict(),
+    }));
+  }
+  return { curve, steps, divergedAtStep: null };
+}
+
+function load(
+  saved: TrainingState,
+  model: Classifier,
+  optimizer: optim.Optimizer,
+  checkpoint: Checkpoint | undefined,
+): void {
   try {
-    return { history: await trainer.run(), divergedAtStep: null };
+    model.loadStateDict(saved.model);
+    optimizer.loadStateDict(saved.optimizer);
   } catch (error) {
-    if (!(error instanceof TrainingDiverged)) throw error;
-    return { history: error.history, divergedAtStep: error.step };
+    if (checkpoint === undefined) throw error;
+    checkpoint.reject(error);
   }
 }
 
@@ -124,7 +144,7 @@ function createOptimizer({ optimizer }: TrainingConfig, model: Classifier): opti
 function regularizer({ orthogonality: coefficient = 0 }: TrainingConfig): TrainerOptions['regularizer'] {
   if (coefficient === 0) return undefined;
   return (model) =>
-    total(
+    sum(
       sphereKernels(model).map((weight) => orthogonality(weight)),
       coefficient,
     );
@@ -135,11 +155,10 @@ function learningRates({ schedule, warmup }: TrainingConfig, steps: number): opt
   return warmup === undefined ? factor : optim.warmup(warmup, factor);
 }
 
-function toPoint({ epoch, trainLoss, trainAccuracy, evalLoss, evalAccuracy }: EpochRecord): CurvePoint {
+function toPoint(record: EpochRecord, epoch: number): CurvePoint {
+  const { trainLoss, trainAccuracy, evalLoss, evalAccuracy } = record;
   return {
-    epoch,
-    trainLoss,
-    trainAccuracy,
+    ...{ epoch, trainLoss, trainAccuracy },
     testLoss: evalLoss as number,
     testAccuracy: evalAccuracy as number,
   };
@@ -160,13 +179,11 @@ async function readCurvatures(model: Classifier): Promise<LearntCurvatures[]> {
   );
 }
 
-function logger(log: (line: string) => void): (record: EpochRecord) => void {
+function logger(log: (line: string) => void): (point: CurvePoint) => void {
   let last = performance.now();
-  return ({ epoch, trainLoss, evalAccuracy }) => {
+  return ({ epoch, trainLoss, testAccuracy }) => {
     if (performance.now() - last < 1000 * SECONDS_BETWEEN_LINES) return;
     last = performance.now();
-    log(
-      `      epoch ${epoch}, training loss ${trainLoss.toFixed(3)}, test ${percent(evalAccuracy as number)}`,
-    );
+    log(`      epoch ${epoch}, training loss ${trainLoss.toFixed(3)}, test ${percent(testAccuracy)}`);
   };
 }

@@ -68,6 +68,11 @@ export class RunStore {
     return record;
   }
 
+  /** The file of a run that is under way. */
+  checkpoint(id: string): string {
+    return join(this.folder, `${id}.checkpoint`);
+  }
+
   /** The file appears whole or not at all. */
   async write(record: RunRecord): Promise<void> {
     await writeFiles(this.folder, { [`${record.id}.json`]: formatJson(record) });
