@@ -57,7 +57,9 @@ export const depth: Experiment = {
       runs: crossSeeds(cells, seeds ?? (isFull ? 3 : 2)),
       setting:
         `${SETTING[budget]} Here the depth varies` +
-        (isFull ? '.' : ', with 24, 32 and 48 channels, images at half their size, 16 × 16 pixels, and 8 epochs.'),
+        (isFull
+          ? '.'
+          : ', with 24, 32 and 48 channels, images at half their size, 16 × 16 pixels, and 8 epochs.'),
       leftOut: isFull ? undefined : 'CNN-3, CNN-60, ResNet-32, linear and the sigmoids are left out.',
     };
   },
