@@ -63,7 +63,9 @@ describe('CIFAR', () => {
         await mkdir(join(folder, part, name), { recursive: true });
         const raw = { width: 32, height: 32, channels: 3 as const };
         const grey = new Uint8Array(3 * PIXELS).fill(20 * label);
-        await sharp(grey, { raw }).jpeg().toFile(join(folder, part, name, '0000.jpg'));
+        await sharp(grey, { raw })
+          .jpeg()
+          .toFile(join(folder, part, name, '0000.jpg'));
       }
     }
     const { train, test } = await cifar10(folder, { trainPerClass: 5, testPerClass: 1 });
@@ -72,7 +74,9 @@ describe('CIFAR', () => {
     expect(train.note).toBe('CIFAR-10 from JPEG files, a lossy copy of the data set');
     const raw = { width: 8, height: 8, channels: 3 as const };
     for (const name of CIFAR10_CLASSES) {
-      await sharp(new Uint8Array(192), { raw }).jpeg().toFile(join(folder, 'test', name, '0000.jpg'));
+      await sharp(new Uint8Array(192), { raw })
+        .jpeg()
+        .toFile(join(folder, 'test', name, '0000.jpg'));
     }
     await expect(cifar10(folder)).rejects.toThrow('test: expected pictures of 32 × 32 pixels, got 8 × 8');
   });
@@ -91,20 +95,30 @@ describe('CIFAR', () => {
     expect([...coarse.train.labels]).toEqual([3, 19]);
     expect(coarse.train.classes).toHaveLength(20);
     await writeFile(join(folder, 'fine_label_names.txt'), lines(99));
-    await expect(cifar100(folder)).rejects.toThrow('fine_label_names.txt: expected 100 names, one on each line, got 99');
+    await expect(cifar100(folder)).rejects.toThrow(
+      'fine_label_names.txt: expected 100 names, one on each line, got 99',
+    );
   });
 
   it('names the file that is missing, cut off or foreign', async () => {
-    await expect(cifar10(join(folder, 'nowhere'))).rejects.toThrow(/nowhere: expected a folder with .* got nothing/);
+    await expect(cifar10(join(folder, 'nowhere'))).rejects.toThrow(
+      /nowhere: expected a folder with .* got nothing/,
+    );
     await expect(cifar10(folder)).rejects.toThrow('got an empty folder');
     await expect(cifar100(folder)).rejects.toThrow('expected a folder with train.bin, test.bin');
     await writeCifar10();
     await write('data_batch_3.bin', record([3], 0).slice(1));
-    await expect(cifar10(folder)).rejects.toThrow('data_batch_3.bin: expected records of 3073 bytes, got 3072 bytes');
+    await expect(cifar10(folder)).rejects.toThrow(
+      'data_batch_3.bin: expected records of 3073 bytes, got 3072 bytes',
+    );
     await write('data_batch_3.bin', record([10], 0));
-    await expect(cifar10(folder)).rejects.toThrow('data_batch_3.bin: expected labels from 0 to 9, got 10 at image 0');
+    await expect(cifar10(folder)).rejects.toThrow(
+      'data_batch_3.bin: expected labels from 0 to 9, got 10 at image 0',
+    );
     await rm(join(folder, 'data_batch_3.bin'));
-    await expect(cifar10(folder)).rejects.toThrow('data_batch_3.bin: expected a readable file, got none there');
+    await expect(cifar10(folder)).rejects.toThrow(
+      'data_batch_3.bin: expected a readable file, got none there',
+    );
     await expect(cifar10(folder, { trainPerClass: 0 })).rejects.toThrow('cifar10: trainPerClass must be');
     await expect(cifar100(folder, { labels: 'rough' as never })).rejects.toThrow('cifar100: labels must be');
   });

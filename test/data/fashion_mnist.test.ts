@@ -44,8 +44,27 @@ describe('the part of Fashion-MNIST that comes with the package', () => {
 describe('fashionMnist with a folder', () => {
   let folder: string;
   const image = (count: number, side = 2): Uint8Array =>
-    Uint8Array.from([0, 0, 8, 3, 0, 0, 0, count, 0, 0, 0, side, 0, 0, 0, side, ...Array<number>(count * side * side).fill(1)]);
-  const labels = (...values: number[]): Uint8Array => Uint8Array.from([0, 0, 8, 1, 0, 0, 0, values.length, ...values]);
+    Uint8Array.from([
+      0,
+      0,
+      8,
+      3,
+      0,
+      0,
+      0,
+      count,
+      0,
+      0,
+      0,
+      side,
+      0,
+      0,
+      0,
+      side,
+      ...Array<number>(count * side * side).fill(1),
+    ]);
+  const labels = (...values: number[]): Uint8Array =>
+    Uint8Array.from([0, 0, 8, 1, 0, 0, 0, values.length, ...values]);
 
   async function fill(files: Readonly<Record<string, Uint8Array>>): Promise<void> {
     const whole = {
@@ -76,11 +95,31 @@ describe('fashionMnist with a folder', () => {
   });
 
   it.each([
-    ['a missing file', { 't10k-labels-idx1-ubyte': new Uint8Array(0) }, /expected a file t10k-labels-idx1-ubyte\.gz or t10k-labels-idx1-ubyte, got a folder with /],
-    ['too few labels', { 'train-labels-idx1-ubyte': labels(0, 1) }, 'train-labels-idx1-ubyte: expected 3 labels, as train-images-idx3-ubyte has images, got 2'],
-    ['a label that is no class', { 't10k-labels-idx1-ubyte': labels(1, 10) }, 't10k-labels-idx1-ubyte: expected labels from 0 to 9, got 10 at index 1'],
-    ['images of two sizes', { 't10k-images-idx3-ubyte.gz': gzipSync(image(2, 3)) }, 'expected test images of 2 × 2 pixels, as those for training, got 3 × 3'],
-    ['swapped files', { 'train-images-idx3-ubyte': labels(1, 2, 3) }, 'train-images-idx3-ubyte: expected an IDX file of unsigned bytes with 3 dimensions'],
+    [
+      'a missing file',
+      { 't10k-labels-idx1-ubyte': new Uint8Array(0) },
+      /expected a file t10k-labels-idx1-ubyte\.gz or t10k-labels-idx1-ubyte, got a folder with /,
+    ],
+    [
+      'too few labels',
+      { 'train-labels-idx1-ubyte': labels(0, 1) },
+      'train-labels-idx1-ubyte: expected 3 labels, as train-images-idx3-ubyte has images, got 2',
+    ],
+    [
+      'a label that is no class',
+      { 't10k-labels-idx1-ubyte': labels(1, 10) },
+      't10k-labels-idx1-ubyte: expected labels from 0 to 9, got 10 at index 1',
+    ],
+    [
+      'images of two sizes',
+      { 't10k-images-idx3-ubyte.gz': gzipSync(image(2, 3)) },
+      'expected test images of 2 × 2 pixels, as those for training, got 3 × 3',
+    ],
+    [
+      'swapped files',
+      { 'train-images-idx3-ubyte': labels(1, 2, 3) },
+      'train-images-idx3-ubyte: expected an IDX file of unsigned bytes with 3 dimensions',
+    ],
   ])('names %s', async (_, files, message) => {
     await fill(files);
     await expect(fashionMnist(folder)).rejects.toThrow(message);

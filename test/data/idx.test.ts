@@ -74,7 +74,12 @@ describe('readIdx', () => {
   });
 
   it('names a gzip file that is cut off, and one that is damaged', async () => {
-    const packed = gzipSync(idxBytes([1000], new Array(1000).fill(0).map((_, i) => (i * 37) % 251)));
+    const packed = gzipSync(
+      idxBytes(
+        [1000],
+        new Array(1000).fill(0).map((_, i) => (i * 37) % 251),
+      ),
+    );
     await writeFile(join(folder, 'short.gz'), packed.subarray(0, 60));
     await expect(readIdx(join(folder, 'short.gz'), 1)).rejects.toThrow(
       'short.gz: expected a complete gzip file, got one that ends early, after 60 bytes',

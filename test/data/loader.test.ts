@@ -80,7 +80,11 @@ describe('loader', () => {
 
   it('normalises as the authors do, or as asked', () => {
     const first = (options: Partial<LoaderOptions>): number => {
-      return contents(loader(numbered(10), { batchSize: 10, ...options })).flat().at(-1)?.[0] ?? NaN;
+      return (
+        contents(loader(numbered(10), { batchSize: 10, ...options }))
+          .flat()
+          .at(-1)?.[0] ?? NaN
+      );
     };
     expect(first({})).toBeCloseTo((9 - 127.5) / 128, 6);
     expect(first({ normalize: { scale: 0.5, shift: 2 }, dtype: 'float64' })).toBe(6.5);
@@ -103,7 +107,11 @@ describe('loader', () => {
         expect(last?.isDisposed ?? true).toBe(true);
         expect(images.isDisposed).toBe(false);
         expect(memory().tensors).toBe(before + 2);
-        last = { get isDisposed() { return images.isDisposed && labels.isDisposed; } };
+        last = {
+          get isDisposed() {
+            return images.isDisposed && labels.isDisposed;
+          },
+        };
       }
       expect(last?.isDisposed).toBe(true);
     });
@@ -134,7 +142,9 @@ describe('loader', () => {
   it('lets results of a batch outlive it', () => {
     const sums: number[] = [];
     scope(() => {
-      const results = [...map(loader(numbered(4), { batchSize: 2, ...unscaled }), ({ images }) => ops.sum(images))];
+      const results = [
+        ...map(loader(numbered(4), { batchSize: 2, ...unscaled }), ({ images }) => ops.sum(images)),
+      ];
       for (const result of results) sums.push(result.itemSync());
     });
     expect(sums).toEqual([2, 10]);
@@ -187,22 +197,38 @@ describe('loader', () => {
     [{ batchSize: 2.5 }, 'loader: batchSize must be a whole number of at least 1, got 2.5'],
     [{ batchSize: 9, dropLast: true }, 'loader: batchSize must be at most 4'],
     [{ batchSize: 1, seed: -1 }, 'loader: seed must be'],
-    [{ batchSize: 1, normalize: { scale: NaN, shift: 0 } }, 'loader: normalize.scale must be a finite number'],
-    [{ batchSize: 1, dtype: 'uint8' as never }, 'loader: dtype must be bfloat16, float16, float32 or float64'],
+    [
+      { batchSize: 1, normalize: { scale: NaN, shift: 0 } },
+      'loader: normalize.scale must be a finite number',
+    ],
+    [
+      { batchSize: 1, dtype: 'uint8' as never },
+      'loader: dtype must be bfloat16, float16, float32 or float64',
+    ],
     [{ batchSize: 1, augment: true as never }, 'loader: augment must be an object such as'],
-    [{ batchSize: 1, augment: { padding: -1 } }, 'loader: augment.padding must be a whole number of at least 0'],
+    [
+      { batchSize: 1, augment: { padding: -1 } },
+      'loader: augment.padding must be a whole number of at least 0',
+    ],
     [{ batchSize: 1, augment: { flip: 1 as never } }, 'loader: augment.flip must be true or false'],
   ])('refuses %j', (options, message) => {
     expect(() => loader(numbered(4), options)).toThrow(message);
   });
 
   it('refuses an empty dataset', () => {
-    expect(() => loader(numbered(0), { batchSize: 1 })).toThrow('loader: dataset must be at least one image, got none');
+    expect(() => loader(numbered(0), { batchSize: 1 })).toThrow(
+      'loader: dataset must be at least one image, got none',
+    );
   });
 });
 
 describe('dataset', () => {
-  const parts = { images: new Uint8Array(8), labels: Int32Array.of(0, 2), shape: [2, 2, 1] as const, classes: CLASSES };
+  const parts = {
+    images: new Uint8Array(8),
+    labels: Int32Array.of(0, 2),
+    shape: [2, 2, 1] as const,
+    classes: CLASSES,
+  };
 
   it.each([
     [{ images: new Uint8Array(7) }, 'dataset: images must be 8 bytes for 2 labels, got 7 bytes'],

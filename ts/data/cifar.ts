@@ -93,7 +93,12 @@ export async function cifar100(folder: string, options: Cifar100Options = {}): P
   const { root, note } = await findCifar100(folder);
   const classes = await classNames(root, `${labels}_label_names.txt`, labels === 'fine' ? 100 : 20);
   const read = async (file: string): Promise<ImageDataset> =>
-    parseCifar([await batch(root, file)], { labelBytes: 2, labelAt: labels === 'fine' ? 1 : 0, classes, note });
+    parseCifar([await batch(root, file)], {
+      labelBytes: 2,
+      labelAt: labels === 'fine' ? 1 : 0,
+      classes,
+      note,
+    });
   const [train, test] = await Promise.all([read('train.bin'), read('test.bin')]);
   return limited(train, test, options);
 }
@@ -194,7 +199,11 @@ async function classNames(folder: string, file: string, count: number): Promise<
   return names;
 }
 
-function limited(train: ImageDataset, test: ImageDataset, { trainPerClass, testPerClass }: CifarOptions): TrainTest {
+function limited(
+  train: ImageDataset,
+  test: ImageDataset,
+  { trainPerClass, testPerClass }: CifarOptions,
+): TrainTest {
   const few = (all: ImageDataset, count: number | undefined): ImageDataset =>
     count === undefined ? all : firstOfEachClass(all, count);
   return { train: few(train, trainPerClass), test: few(test, testPerClass) };

@@ -69,7 +69,8 @@ export async function listImages(
   { classes, limit }: ListOptions = {},
 ): Promise<ImageFiles> {
   if (limit !== undefined) checkInteger(owner, 'limit', limit, 1);
-  const isNames = Array.isArray(classes) && classes.length > 0 && classes.every((name) => typeof name === 'string');
+  const isNames =
+    Array.isArray(classes) && classes.length > 0 && classes.every((name) => typeof name === 'string');
   if (classes !== undefined && !isNames) fail(owner, 'classes', 'names of folders', describe(classes));
   const found = await listClasses(folder);
   const names = classes ?? found;
@@ -86,9 +87,15 @@ export async function listImages(
  */
 export async function listClasses(folder: string): Promise<string[]> {
   const entries = await listFolder(folder, 'a folder with one folder of pictures for each class');
-  const found = entries.filter((entry) => !entry.name.startsWith('.') && !entry.isFile()).map(({ name }) => name);
+  const found = entries
+    .filter((entry) => !entry.name.startsWith('.') && !entry.isFile())
+    .map(({ name }) => name);
   if (found.length === 0) {
-    failData(folder, 'one folder of pictures for each class', describeFolder(entries.map(({ name }) => name)));
+    failData(
+      folder,
+      'one folder of pictures for each class',
+      describeFolder(entries.map(({ name }) => name)),
+    );
   }
   return found;
 }

@@ -40,7 +40,11 @@ export async function imageFolder(folder: string, options: ImageFolderOptions = 
   const shape = [first.info.height, first.info.width, 3] as const;
   const bytes = imageSize(shape);
   if (files.length * bytes > MAX_BYTES) {
-    failData(folder, `at most ${MAX_BYTES} bytes of pictures, decoded`, `${files.length} of ${bytes}; see limit and size`);
+    failData(
+      folder,
+      `at most ${MAX_BYTES} bytes of pictures, decoded`,
+      `${files.length} of ${bytes}; see limit and size`,
+    );
   }
   const images = new Uint8Array(files.length * bytes);
   await inParallel(files.length, async (i) => {
@@ -67,13 +71,25 @@ export interface DecodedPicture {
 }
 
 /** Reads a picture, upright, and changes it; an error names the file. */
-export async function decodePicture(path: string, change: (picture: Sharp) => Sharp): Promise<DecodedPicture> {
+export async function decodePicture(
+  path: string,
+  change: (picture: Sharp) => Sharp,
+): Promise<DecodedPicture> {
   try {
     // A file that ends early is an error, not a picture whose lower part is grey.
     const picture = change(sharp(path, { failOn: 'truncated' }).autoOrient());
-    return await picture.removeAlpha().toColourspace('srgb').raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true });
+    return await picture
+      .removeAlpha()
+      .toColourspace('srgb')
+      .raw({ depth: 'uchar' })
+      .toBuffer({ resolveWithObject: true });
   } catch (error) {
-    failData(path, 'a JPEG, PNG or WebP picture', error instanceof Error ? error.message : String(error), error);
+    failData(
+      path,
+      'a JPEG, PNG or WebP picture',
+      error instanceof Error ? error.message : String(error),
+      error,
+    );
   }
 }
 

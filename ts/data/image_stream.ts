@@ -172,6 +172,7 @@ function checkSettings({ size, resize, decodes, ahead, augment }: Settings): voi
   }
   for (const name of ['crop', 'flip'] as const) {
     const value: unknown = augment[name];
-    if (value !== undefined && typeof value !== 'boolean') fail(owner, `augment.${name}`, 'true or false', describe(value));
+    if (value !== undefined && typeof value !== 'boolean')
+      fail(owner, `augment.${name}`, 'true or false', describe(value));
   }
 }

@@ -78,7 +78,13 @@ export class Loader extends ImageBatches implements Iterable<ImageBatch>, AsyncI
       bytes.set(images.subarray(index * size, (index + 1) * size), i * size);
     });
     const own = indices.map((index) => labels[index] as number);
-    return this.toBatch(bytes, shape, own, indices, augment && ((raw) => augmented(raw, augment, pass.draws)));
+    return this.toBatch(
+      bytes,
+      shape,
+      own,
+      indices,
+      augment && ((raw) => augmented(raw, augment, pass.draws)),
+    );
   }
 }
 

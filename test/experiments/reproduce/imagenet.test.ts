@@ -132,8 +132,11 @@ describe('ImageNet in folders', () => {
         () => undefined,
       );
     }, 5);
-    await expect(run('parts', controller.signal)).rejects.toThrow('aborted');
-    clearInterval(watch);
+    try {
+      await expect(run('parts', controller.signal)).rejects.toThrow('aborted');
+    } finally {
+      clearInterval(watch);
+    }
     expect(await readdir(runs)).toEqual([expect.stringMatching(/^tiny-[0-9a-f]{8}\.checkpoint$/)]);
     const lines: string[] = [];
     await run('parts', undefined, (line) => lines.push(line));
