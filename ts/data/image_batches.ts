@@ -98,7 +98,7 @@ export abstract class ImageBatches {
   }
 
   /**
-   * A batch that belongs to no scope; to be disposed by {@link disposeBatch}.
+   * A batch that belongs to no scope; to be disposed by `disposeBatch`.
    *
    * @param bytes the images one after the other, each of `shape`
    * @param change what is done to them on the device, as bytes still
