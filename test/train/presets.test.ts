@@ -71,7 +71,7 @@ describe('presets', () => {
     const model = stripesModel('angular');
     const plain = sphereCnn({ operator: 'none', depth: 3, widths: [2, 2, 2], features: 2 });
     scope(() => {
-      const sum = losses
+      const sum = nn
         .sphereKernels(model)
         .map((weight) => losses.orthogonality(weight).itemSync())
         .reduce((a, b) => a + b);

@@ -17,7 +17,7 @@ describe('Trainer', () => {
       const regularizer: TrainerOptions['regularizer'] = (trained) => {
         if (weight === null) return null;
         return losses.total(
-          losses.sphereKernels(trained).map((kernel) => losses.orthogonality(kernel)),
+          nn.sphereKernels(trained).map((kernel) => losses.orthogonality(kernel)),
           weight,
         );
       };
@@ -46,7 +46,7 @@ describe('Trainer', () => {
       train: new Stripes(240, 16),
       epochs: 4,
       regularizer: (trained) => {
-        const kernels = losses.sphereKernels(trained);
+        const kernels = nn.sphereKernels(trained);
         const energies = kernels.map((kernel) => losses.hypersphericalEnergy(kernel, { halfSpace: true }));
         return losses.total(energies, 20);
       },

@@ -17,4 +17,4 @@ export { orthogonality } from './orthogonality';
 export type { OrthogonalityOptions } from './orthogonality';
 export { sphereFace2, sphereFace2Bias } from './sphere_face2';
 export type { SphereFace2Options } from './sphere_face2';
-export { sphereKernels, total } from './sphere_kernels';
+export { total } from './total';

@@ -34,6 +34,7 @@ export { SoftmaxHead } from './softmax_head';
 export type { SoftmaxHeadOptions } from './softmax_head';
 export { SphereConv2d } from './sphere_conv2d';
 export type { SphereConv2dOptions } from './sphere_conv2d';
+export { sphereKernels } from './sphere_kernels';
 export { SphereFace2Head } from './sphere_face2_head';
 export type { SphereFace2HeadOptions } from './sphere_face2_head';
 export { SphereLinear } from './sphere_linear';

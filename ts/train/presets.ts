@@ -2,8 +2,8 @@
 import { checkNumber, checkOneOf } from '../core/errors';
 import type { Tensor } from '../core/tensor';
 import type { Augmentation } from '../data';
-import { orthogonality, sphereKernels, total } from '../losses';
-import { BatchNorm2d } from '../nn';
+import { orthogonality, total } from '../losses';
+import { BatchNorm2d, sphereKernels } from '../nn';
 import type { Module } from '../nn';
 import { Adam, Schedule, SGD, stepDecay } from '../optim';
 import type { Optimizer } from '../optim';

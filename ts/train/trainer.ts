@@ -41,7 +41,7 @@ export interface TrainerOptions {
   augment?: ((images: Tensor) => Tensor) | undefined;
   /**
    * Gives a scalar that is added to the loss for the backward pass, such as {@link losses.orthogonality} of the model's
-   * {@link losses.sphereKernels}; null adds nothing. Runs in the step's scope. Losses that are reported stay those of the
+   * {@link nn.sphereKernels}; null adds nothing. Runs in the step's scope. Losses that are reported stay those of the
    * data; the history's steps have the regulariser's value beside them.
    */
   regularizer?: ((model: ClassificationModel) => Tensor | null) | undefined;

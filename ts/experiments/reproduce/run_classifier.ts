@@ -1,7 +1,7 @@
 import { scope } from '../../core/scope';
 import type { Classifier } from '../../models';
-import { orthogonality, sphereKernels, total as sum } from '../../losses';
-import { roleOf } from '../../nn';
+import { orthogonality, total as sum } from '../../losses';
+import { roleOf, sphereKernels } from '../../nn';
 import { effectiveCurvature } from '../../nn/curvature';
 import * as optim from '../../optim';
 import { evaluate, Trainer, TrainingDiverged } from '../../train';
