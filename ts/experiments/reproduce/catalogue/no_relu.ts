@@ -41,7 +41,7 @@ export const noRelu: Experiment = {
       })),
     );
     return {
-      runs: crossSeeds(cells, seeds ?? 3),
+      runs: crossSeeds(cells, seeds ?? (isFull ? 3 : 2)),
       setting: `${SETTING[budget]} Here the network is CNN-18${isFull ? '' : ' with 8, 12 and 16 channels and 32 features'}.`,
       leftOut: isFull ? undefined : 'Two of the three sigmoids are left out.',
     };

@@ -35,7 +35,7 @@ export const sphereNorm: Experiment = {
         column: String(batchSize),
         config: (seed: number) =>
           classifier(budget, seed, changes, {
-            training: { batchSize, ...(!isFull && { length: { epochs: 5 }, ...QUICK_RATE }) },
+            training: { batchSize, ...(!isFull && { length: { epochs: 4 }, ...QUICK_RATE }) },
             ...(!isFull && { architecture: { widths: [8, 12, 16], features: 32 } }),
           }),
       })),
@@ -44,7 +44,7 @@ export const sphereNorm: Experiment = {
       runs: crossSeeds(cells, seeds ?? (isFull ? 3 : 2)),
       setting:
         `${SETTING[budget]} Here the batch size varies at one learning rate` +
-        `${isFull ? ', 0.001' : ', 0.001, with 8, 12 and 16 channels, 32 features and 5 epochs'}.`,
+        `${isFull ? ', 0.001' : ', 0.001, with 8, 12 and 16 channels, 32 features and 4 epochs'}.`,
     };
   },
   figures: (runs) => ({
