@@ -48,11 +48,11 @@ describe('spherenet', () => {
     [['train', '--epochs', '2.5'], 'Expected a whole number from 1 to 10000.\n'],
     [['train', '--batch-size', '1e2'], 'Expected a whole number from 2 to 100000.\n'],
     [['train', '--seed', 'x'], 'Expected a whole number of at least 0.\n'],
-    [['train', '--operator', 'sine'], 'Expected one of cosine, linear, sigmoid.\n'],
+    [['train', '--operator', 'sine'], 'Expected one of cosine, linear, sigmoid, squaredCosine.\n'],
     [['train', '--k', '0'], "Expected a number above 0 or 'learnable'.\n"],
     [['train', '--margin', '0.5'], 'Expected a number of at least 1.\n'],
     [['train', '--margin', ''], 'Expected a number of at least 1.\n'],
-    [['train', '--depth', '4'], 'Expected one of 3, 9.\n'],
+    [['train', '--depth', '4'], 'Expected a multiple of 3 from 3 to 69.\n'],
     [['train', '--device', 'tpu'], 'Expected one of auto, cpu, cuda.\n'],
     [['train', '--threads', '257'], 'Expected a whole number from 1 to 256.\n'],
   ])('refuses %j', async (args, message) => {

@@ -93,6 +93,9 @@ describe.each(Object.keys(narrow))('%s', (name) => {
     expect(() => make({ operator: 'none', norm: 'sphere' })).toThrow(
       `${owner}: norm must be 'batch' or 'none'`,
     );
+    expect(() => make({ operator: wrong('sine') })).toThrow(
+      /: operator must be one of 'cosine', .*, or 'none' for the ordinary network, got the string 'sine'$/,
+    );
     expect(() => make({ inputShape: wrong([32, 32]) })).toThrow(
       `${owner}: inputShape must be 3 whole numbers, got [32, 32]`,
     );

@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { DEFAULT_SETTINGS } from '../experiments/settings';
+import { DEFAULT_SETTINGS, OPERATORS } from '../experiments/settings';
 import type { ExperimentSettings } from '../experiments/settings';
 import type { DeviceChoice } from './device';
 import { curvature, oneOf, realNumber, shellQuote, wholeNumber } from './options';
@@ -13,7 +13,7 @@ interface TrainOptions {
   operator?: ExperimentSettings['operator'];
   k?: number | 'learnable';
   margin?: number;
-  depth?: 3 | 9;
+  depth?: number;
   data?: string;
   out: string;
   quick?: boolean;
@@ -41,8 +41,8 @@ export function trainCommand(output: Output): Command {
     .option('--seed <n>', `fixes weights and orders (default: ${DEFAULT_SETTINGS.seed})`, wholeNumber(0))
     .option(
       '--operator <name>',
-      `g(θ): cosine, linear or sigmoid (default: ${DEFAULT_SETTINGS.operator})`,
-      oneOf(['cosine', 'linear', 'sigmoid']),
+      `g(θ): ${OPERATORS.join(', ')} (default: ${DEFAULT_SETTINGS.operator})`,
+      oneOf(OPERATORS),
     )
     .option(
       '--k <number>',
@@ -54,8 +54,10 @@ export function trainCommand(output: Output): Command {
       `of GA-Softmax; 1 is W-Softmax (default: ${DEFAULT_SETTINGS.margin})`,
       realNumber('a number of at least 1', (value) => value >= 1),
     )
-    .option('--depth <n>', `convolutions: 3 or 9 (default: ${DEFAULT_SETTINGS.depth})`, (text) =>
-      Number(oneOf(['3', '9'])(text)),
+    .option(
+      '--depth <n>',
+      `convolutions, a multiple of 3 (default: ${DEFAULT_SETTINGS.depth})`,
+      realNumber('a multiple of 3 from 3 to 69', (value) => value % 3 === 0 && value >= 3 && value <= 69),
     )
     .option(
       '--data <folder>',

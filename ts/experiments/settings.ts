@@ -1,13 +1,17 @@
+/** g(θ) that can be chosen. */
+export const OPERATORS = ['cosine', 'linear', 'sigmoid', 'squaredCosine'] as const;
+
 /** What can be chosen in the Fashion-MNIST experiment. */
 export interface ExperimentSettings {
   epochs: number;
   batchSize: number;
   seed: number;
-  operator: 'cosine' | 'linear' | 'sigmoid';
+  operator: (typeof OPERATORS)[number];
   /** Curvature of operator `sigmoid`. */
   k: number | 'learnable';
   margin: number;
-  depth: 3 | 9;
+  /** Convolutions: a multiple of 3. */
+  depth: number;
   widths: readonly [number, number, number];
   features: number;
   learningRate: number;

@@ -2,6 +2,7 @@
 import { checkInteger, checkNumber, checkOneOf, describe, fail } from '../core/errors';
 import type { Generator } from '../core/random';
 import { AngularHead, Head, SoftmaxHead } from '../nn';
+import { angularFunctionOf } from '../ops/angular_forward';
 import type { AngularHeadOptions, AngularLayerOptions, BatchNorm2dOptions } from '../nn';
 
 /**
@@ -64,7 +65,7 @@ const NORMS = ['batch', 'sphere', 'sphere+batch', 'none'] as const;
 
 /** Checks what is common to all layers before the first is made. */
 export function checkLayerOptions(owner: string, options: ArchitectureOptions): void {
-  const { operator, norm = 'batch', batchNorm, relu } = options;
+  const { operator = 'cosine', norm = 'batch', batchNorm, relu } = options;
   checkOneOf(owner, 'norm', norm, NORMS);
   if (operator === 'none') {
     for (const argument of ['k', 'angular'] as const) {
@@ -74,6 +75,8 @@ export function checkLayerOptions(owner: string, options: ArchitectureOptions): 
     if (norm.startsWith('sphere')) {
       fail(owner, 'norm', "'batch' or 'none', as operator 'none' has no angles to rescale", describe(norm));
     }
+  } else {
+    angularFunctionOf(owner, operator, ", or 'none' for the ordinary network");
   }
   if (batchNorm !== undefined) {
     if (typeof batchNorm !== 'object' || batchNorm === null) {

@@ -72,8 +72,8 @@ export function angularParams(
   return { params, k: k instanceof Tensor ? k : null };
 }
 
-/** g of an operator, on behalf of `owner`; its magnitude is not looked at. */
-export function angularFunctionOf(owner: string, operator: unknown): AngularFunction {
+/** g of an operator, on behalf of `owner`; its magnitude is not looked at. `besides`: what else an error names. */
+export function angularFunctionOf(owner: string, operator: unknown, besides = ''): AngularFunction {
   if (isDecoupled(operator)) {
     const { angular = 'cosine' } = operator;
     checkOneOf(owner, 'operator.angular', angular, ANGULAR_FUNCTIONS);
@@ -82,7 +82,7 @@ export function angularFunctionOf(owner: string, operator: unknown): AngularFunc
   if (!ANGULAR_FUNCTIONS.includes(operator as AngularFunction)) {
     const list = (names: readonly string[], separator: string): string =>
       names.map((name) => `'${name}'`).join(separator);
-    const expected = `one of ${list(ANGULAR_FUNCTIONS, ', ')} or { magnitude: ${list(MAGNITUDE_FUNCTIONS, ' | ')} }`;
+    const expected = `one of ${list(ANGULAR_FUNCTIONS, ', ')} or { magnitude: ${list(MAGNITUDE_FUNCTIONS, ' | ')} }${besides}`;
     fail(owner, 'operator', expected, describe(operator));
   }
   return operator as AngularFunction;
