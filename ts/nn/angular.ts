@@ -1,12 +1,11 @@
 // What all layers that measure angles have in common: the operator with its curvature and radius.
 import { checkNumber, checkOneOf, describe, fail } from '../core/errors';
-import type { Tensor } from '../core/tensor';
 import type * as ops from '../ops';
 import type { AngularFunction, DecoupledOperator, MarginFunction } from '../ops';
 import { angularFunctionOf, MARGIN_FUNCTIONS } from '../ops/angular_forward';
-import { checkStart, effectiveCurvature, isLearnable, SharedCurvature } from './curvature';
+import { checkStart, isLearnable, SharedCurvature } from './curvature';
 import type { Curvature } from './curvature';
-import { checkDecoupled, effectiveOperator, effectiveRadius } from './radius';
+import { checkDecoupled } from './radius';
 import type { Radius, RadiusUnit } from './radius';
 
 /** What a layer computes of each kernel and patch: g(θ), or h(‖x‖)·g(θ) with a radius that may be learnt. */
@@ -84,38 +83,4 @@ function checkCurvature<G extends AngularFunction>(
   const fixed = k ?? 0.3;
   checkNumber(owner, 'k', fixed, expected, (value) => value > 0);
   return { operator, epsilon, k: fixed };
-}
-
-/** What a layer has for its operator. */
-export interface AngularState {
-  readonly angular: CheckedLayer;
-  readonly curvature: Tensor | null;
-  readonly radius: Tensor | null;
-  readonly normAverage: Tensor | null;
-  readonly training: boolean;
-}
-
-/** The k in effect; undefined where the operator has none. */
-export function curvatureInEffect({ angular, curvature }: AngularState): number | Tensor | undefined {
-  return curvature === null ? angular.k : effectiveCurvature(curvature);
-}
-
-/** The radius in effect, in its unit; undefined where the operator has none. */
-export function radiusInEffect({ angular, radius }: AngularState): number | Tensor | undefined {
-  if (radius) return effectiveRadius(radius);
-  const fixed = angular.decoupled?.radius;
-  return typeof fixed === 'number' ? fixed : undefined;
-}
-
-/** The operator with all that is learnt, as the ops take it. */
-export function angularOptions(state: AngularState): ops.AngularOptions {
-  const { angular, radius, normAverage, training } = state;
-  const { operator: g, epsilon, decoupled } = angular;
-  const k = curvatureInEffect(state);
-  return {
-    operator: decoupled ? effectiveOperator(decoupled, radius) : g,
-    epsilon,
-    ...(k !== undefined && { k }),
-    ...(normAverage && { meanNorm: { average: normAverage, training } }),
-  };
 }

@@ -1,6 +1,8 @@
 /** Layers: modules that hold their parameters and apply ops. */
 export { LeakyReLU, ReLU } from './activations';
 export type { AngularLayerOptions, AngularOperator, AngularOptions } from './angular';
+export { AngularLayer } from './angular_layer';
+export type { SphereLayerOptions } from './angular_layer';
 export { AngularHead } from './angular_head';
 export type { AngularHeadOptions } from './angular_head';
 export type { Annealing } from './annealing';

@@ -4,10 +4,9 @@ import { checkInteger, checkNumber, describe, fail } from '../core/errors';
 import type { Tensor } from '../core/tensor';
 import * as ops from '../ops';
 import { widened } from '../ops/cast';
+import { AngularLayer } from './angular_layer';
 import { Module } from './module';
 import { parameter } from './parameter';
-import { SphereConv2d } from './sphere_conv2d';
-import { SphereLinear } from './sphere_linear';
 
 export interface SphereNormOptions {
   /** The factor β, and where learning starts from; 1 by default. */
@@ -36,7 +35,7 @@ export interface SphereNormOptions {
  */
 export class SphereNorm extends Module {
   /** The SphereConv that is rescaled, which may be a fully connected one; null where the layer was made for a number of channels. */
-  readonly conv: SphereConv2d | SphereLinear | null;
+  readonly conv: AngularLayer | null;
   readonly channels: number;
   /** Factor: `[channels]` where it is learnable. */
   readonly beta: Tensor | number;
@@ -44,15 +43,10 @@ export class SphereNorm extends Module {
   readonly gamma: Tensor | number;
 
   /** @throws SphereNetError naming the argument that is out of range */
-  constructor(target: number | SphereConv2d | SphereLinear, options: SphereNormOptions = {}) {
+  constructor(target: number | AngularLayer, options: SphereNormOptions = {}) {
     super();
-    const conv = target instanceof SphereConv2d || target instanceof SphereLinear ? target : null;
-    const channels =
-      target instanceof SphereLinear
-        ? target.outFeatures
-        : target instanceof SphereConv2d
-          ? target.outChannels
-          : target;
+    const conv = target instanceof AngularLayer ? target : null;
+    const channels = target instanceof AngularLayer ? target.filters : target;
     const { beta = 1, gamma = 0, learnable = true, dtype = conv?.weight.dtype ?? 'float32' } = options;
     checkInteger('SphereNorm', 'channels', channels, 1);
     checkNumber('SphereNorm', 'beta', beta);
