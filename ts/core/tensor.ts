@@ -128,9 +128,9 @@ export class Tensor implements Scoped, Disposable {
 
   /**
    * A copy on the host, of a bfloat16 or float16 tensor as float32, which has all their values. Does not block: ops
-   * submitted before it run first, meanwhile JavaScript goes on.
+   * submitted before it run first, meanwhile JavaScript goes on. A dtype says what is expected, for the type of the
+   * result: `(await t.data('float32')).map(Math.sqrt)`.
    *
-   * @param dtype says what is expected, for the type of the result: `(await t.data('float32')).map(Math.sqrt)`.
    * @throws SphereNetError (SPHERENET_ARGUMENT) where the tensor is of another dtype.
    */
   data(): Promise<TypedArray>;
