@@ -2,7 +2,7 @@ import { defineConfig, globalIgnores } from 'eslint/config';
 import tseslint from 'typescript-eslint';
 
 export default defineConfig(
-  globalIgnores(['build/', 'dist/', 'docs/api/', 'spherenet-report/']),
+  globalIgnores(['build/', 'dist/', 'docs/api/', 'spherenet-report/', 'spherenet-bench/']),
   {
     files: ['**/*.ts'],
     extends: [tseslint.configs.strictTypeChecked],

@@ -147,8 +147,13 @@ function packJavaScript() {
     return !path.endsWith('.d.ts') && !LEFT_OUT.some((pattern) => pattern.test(path));
   };
   cpSync(join(root, 'dist'), join(out, 'dist'), { recursive: true, filter: keep });
-  const { name, version, main, exports, type } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
-  writeFileSync(join(out, 'package.json'), `${JSON.stringify({ name, version, type, main, exports })}\n`);
+  const { name, version, main, exports, imports, type } = JSON.parse(
+    readFileSync(join(root, 'package.json'), 'utf8'),
+  );
+  writeFileSync(
+    join(out, 'package.json'),
+    `${JSON.stringify({ name, version, type, main, exports, imports })}\n`,
+  );
   for (const dependency of PACKAGES.flatMap((name) => [...closure(name)])) {
     const filter = (source) => !/\/(test|tests|examples|docs)$/.test(source);
     cpSync(join(root, 'node_modules', dependency), join(out, 'node_modules', dependency), {

@@ -2,12 +2,13 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { device, keep, ops, random, scope } from 'spherenet';
-import { findCudaTool, runCommand } from './commands';
+import { runCommand } from '#bench/commands';
+import { findCudaTool } from './cuda_tools';
 import { GPU_LAYERS, layerWords } from './layers';
 import { secondsLeft, StageFile } from './session';
 import type { Session } from './session';
 import { SMALL, TARGET, usePrecision, VARIANTS } from './target';
-import { LayerWork } from './workloads';
+import { makeLayerWork } from './workloads';
 
 export interface KernelTime {
   name: string;
@@ -35,7 +36,7 @@ export function kernelsTarget(): number {
   };
   usePrecision(VARIANTS.bfloat16.precision);
   for (const layer of GPU_LAYERS) {
-    const work = new LayerWork({ ...layer }, VARIANTS.bfloat16);
+    const work = makeLayerWork(layer, VARIANTS.bfloat16);
     const { conv, sphere } = work;
     const phases = [work.forward(conv), work.both(conv), work.forward(sphere), work.both(sphere)];
     mark();

@@ -1,7 +1,7 @@
 // The stage `peers`: the same layers and the same network by cuDNN itself and by PyTorch.
 import { existsSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { findProgram, parseLine, runCommand } from './commands';
+import { findProgram, parseLine, runCommand } from '#bench/commands';
 import { baselineProgram, ROOT } from './environment';
 import { GPU_LAYERS, layerWords } from './layers';
 import { secondsLeft, StageFile } from './session';

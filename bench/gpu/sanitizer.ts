@@ -1,7 +1,8 @@
 // The stage `sanitizer`: a small parity run under each tool of NVIDIA's compute-sanitizer.
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { findCudaTool, runCommand } from './commands';
+import { runCommand } from '#bench/commands';
+import { findCudaTool } from './cuda_tools';
 import type { ParityData } from './parity/run';
 import { readStage, secondsLeft, StageFile } from './session';
 import type { Session } from './session';

@@ -1,5 +1,5 @@
 // What a run amounts to: ratios beside the targets, and what could not be done.
-import { geometricMean } from '../timing';
+import { geometricMean } from '#bench/statistics';
 import type { EnvironmentData } from './environment';
 import type { KernelsData } from './kernels';
 import { GPU_LAYERS, layerWords } from './layers';

@@ -1,15 +1,16 @@
 // The stages `timings` (the layer table, one layer at a time) and `steps` (whole training steps).
-import { device, keep, memory, ops, random, scope } from 'spherenet';
-import { flops } from '../layers';
-import type { Layer } from '../layers';
+import { device, memory } from 'spherenet';
+import { elementwiseBandwidth } from '#bench/ceilings';
+import { flops } from '#bench/layers';
+import type { Layer } from '#bench/layers';
 import { GPU_LAYERS, layerWords } from './layers';
-import { timeInBatches } from './measure';
+import { BATCH_PLAN, timeInBatches } from './measure';
 import type { Timing } from './measure';
 import { EXIT_RESTART, secondsLeft, StageFile } from './session';
 import type { Session } from './session';
 import { isAlive, SMALL, TARGET, usePrecision, VARIANTS } from './target';
 import type { VariantName } from './target';
-import { LayerWork, StepWork } from './workloads';
+import { makeLayerWork, makeStepWork } from './workloads';
 
 export interface LayerTimings {
   layer: string;
@@ -53,7 +54,7 @@ function plan(): [Layer, VariantName][] {
 function timeLayer(layer: Layer, name: VariantName): LayerTimings {
   const variant = VARIANTS[name];
   usePrecision(variant.precision);
-  const work = new LayerWork(layer, variant);
+  const work = makeLayerWork(layer, variant);
   try {
     const { conv, sphere } = work;
     const [convForward, convBoth, sphereForward, sphereBoth] = timeInBatches([
@@ -93,17 +94,6 @@ function lost(file: StageFile<unknown>): number {
   return EXIT_RESTART;
 }
 
-function measureBandwidth(): number {
-  const elements = SMALL ? 2 ** 10 : 2 ** 27;
-  const x = keep(random.uniform([elements], { device: TARGET }));
-  try {
-    const [timing] = timeInBatches([() => scope(() => void ops.scale(x, 1.5))]) as [Timing];
-    return (8 * elements) / (timing.median * 1e-6);
-  } finally {
-    x.dispose();
-  }
-}
-
 export function timings(session: Session): number {
   const file = new StageFile<TimingsData>(session, { layers: {}, bandwidth: null });
   const { data } = file;
@@ -126,7 +116,9 @@ export function timings(session: Session): number {
     }
     file.save();
   }
-  if (complete && data.bandwidth === null) data.bandwidth = measureBandwidth();
+  if (complete && data.bandwidth === null) {
+    data.bandwidth = elementwiseBandwidth(TARGET, SMALL ? 2 ** 10 : 2 ** 27, BATCH_PLAN);
+  }
   file.finish(complete);
   console.log(`  ${Object.keys(data.layers).length} of ${plan().length} layers timed`);
   return 0;
@@ -181,7 +173,7 @@ export function steps(session: Session): number {
 
 function timeStep(angular: boolean, batch: number, variant: VariantName): StepTimings {
   usePrecision(VARIANTS[variant].precision);
-  const work = new StepWork(angular, batch, VARIANTS[variant]);
+  const work = makeStepWork(angular, batch, VARIANTS[variant]);
   try {
     const [timing] = timeInBatches([work.step]) as [Timing];
     return {

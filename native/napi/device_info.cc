@@ -1,7 +1,9 @@
 #include "device_info.h"
 
 #include <chrono>
+#include <cstring>
 
+#include "../cpu/cpu_memory.h"
 #include "../cpu/parallel.h"
 #include "../cpu/simd/kernels.h"
 #include "context.h"
@@ -89,6 +91,51 @@ Napi::Value fmaPeak(const Napi::CallbackInfo& info) {
   });
 }
 
+/// Bytes per second, read and written, of copies between two blocks that no cache holds, on all threads for
+/// about as long as asked. The C library's copy writes past the caches where that is faster.
+Napi::Value memoryBandwidth(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    using Clock = std::chrono::steady_clock;
+    const double seconds = info[0].As<Napi::Number>().DoubleValue();
+    const int threads = cpu::threadCount();
+    constexpr size_t kBytes = size_t{128} << 20;
+    cpu::CachingAllocator memory;
+    char* const from = static_cast<char*>(memory.allocate(kBytes));
+    char* const to = static_cast<char*>(memory.allocate(kBytes));
+    const auto giveBack = [&] {
+      if (from) memory.release(from, kBytes);
+      if (to) memory.release(to, kBytes);
+    };
+    if (!from || !to) {
+      giveBack();
+      throw OutOfMemory("device.cpu.memoryBandwidth: out of memory for 256 MiB");
+    }
+    const size_t share = kBytes / static_cast<size_t>(threads);
+    const auto onEachThread = [&](auto&& work) {
+      cpu::parallelTasks(threads, [&](int64_t task) {
+        const size_t begin = static_cast<size_t>(task) * share;
+        work(from + begin, to + begin);
+      });
+    };
+    // The pages come from the system at the first touch, which is not to be timed.
+    onEachThread([&](char* source, char* target) {
+      std::memset(source, 1, share);
+      std::memset(target, 2, share);
+    });
+    int64_t rounds = 0;
+    const auto begin = Clock::now();
+    std::chrono::duration<double> elapsed{0};
+    while (elapsed.count() < seconds) {
+      onEachThread([&](char* source, char* target) { std::memcpy(target, source, share); });
+      ++rounds;
+      elapsed = Clock::now() - begin;
+    }
+    giveBack();
+    const double bytes = 2.0 * static_cast<double>(rounds) * threads * static_cast<double>(share);
+    return Napi::Number::New(info.Env(), bytes / elapsed.count());
+  });
+}
+
 }  // namespace
 
 void defineDeviceInfo(Napi::Env env, Napi::Object& exports) {
@@ -99,6 +146,7 @@ void defineDeviceInfo(Napi::Env env, Napi::Object& exports) {
   exports.Set("threads", Napi::Function::New(env, threads, "threads"));
   exports.Set("setThreads", Napi::Function::New(env, setThreads, "setThreads"));
   exports.Set("fmaPeak", Napi::Function::New(env, fmaPeak, "fmaPeak"));
+  exports.Set("memoryBandwidth", Napi::Function::New(env, memoryBandwidth, "memoryBandwidth"));
 }
 
 }  // namespace spherenet::node

@@ -4,7 +4,8 @@
 
 namespace spherenet::node {
 
-/// cudaStatus(), precision(), setPrecision(p), simd(), threads(), setThreads(n), fmaPeak(seconds).
+/// cudaStatus(), precision(), setPrecision(p), simd(), threads(), setThreads(n), fmaPeak(seconds),
+/// memoryBandwidth(seconds).
 void defineDeviceInfo(Napi::Env env, Napi::Object& exports);
 
 }  // namespace spherenet::node

@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander';
+import { benchCommand } from './bench';
 import { reproduceCommand } from './reproduce';
 import { Interrupted, packageVersion } from './support';
 import type { Output } from './support';
@@ -36,7 +37,7 @@ function createProgram(output: Output): Command {
     .version(packageVersion())
     .configureOutput({ writeOut: output.out, writeErr: output.err })
     .exitOverride();
-  for (const command of [trainCommand(output), reproduceCommand(output)]) {
+  for (const command of [trainCommand(output), reproduceCommand(output), benchCommand(output)]) {
     program.addCommand(command.copyInheritedSettings(program));
   }
   return program;

@@ -93,6 +93,7 @@ export interface Binding {
   threads(): number;
   setThreads(threads: number): void;
   fmaPeak(seconds: number): number;
+  memoryBandwidth(seconds: number): number;
 }
 
 /** The addon's places, in the order they are tried. */

@@ -69,6 +69,15 @@ export const device = {
       checkNumber('device.cpu.fmaPeak', 'seconds', seconds, 'a number above 0', (value) => value > 0);
       return binding.fmaPeak(seconds);
     },
+    /**
+     * Measures how fast `threads` threads copy memory that no cache holds: bytes per second, read and written ones
+     * together. The ceiling of ops that compute little. Takes 256 MiB while it measures, and blocks.
+     * @param seconds how long to measure, default 0.2
+     */
+    memoryBandwidth(seconds = 0.2): number {
+      checkNumber('device.cpu.memoryBandwidth', 'seconds', seconds, 'a number above 0', (value) => value > 0);
+      return binding.memoryBandwidth(seconds);
+    },
   },
 
   /**

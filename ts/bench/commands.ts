@@ -1,4 +1,4 @@
-// Programs that stages start: with a time limit, and with their output read line by line as it comes.
+// Programs that benchmarks start: with a time limit, and with their output read line by line as it comes.
 import { spawn } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
@@ -15,11 +15,6 @@ export function findProgram(name: string, places: readonly string[] = []): strin
     }
   }
   return null;
-}
-
-/** A tool of the CUDA toolkit. */
-export function findCudaTool(name: string): string | null {
-  return findProgram(name, [`/usr/local/cuda/bin/${name}`, `/opt/cuda/bin/${name}`]);
 }
 
 export interface CommandOptions {

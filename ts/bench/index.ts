@@ -1,0 +1,10 @@
+export { describeMachine } from '../experiments/machine';
+export { allBenchmarks, chooseBenchmarks, nameOf } from './catalogue';
+export { FULL, QUICK } from './effort';
+export type { Effort } from './effort';
+export { benchMachine } from './machine';
+export { createProgress } from './progress';
+export { FORMAT, readResults } from './results';
+export type { BenchResults } from './results';
+export { runSuite } from './suite';
+export { renderTable } from './table';
