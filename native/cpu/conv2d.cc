@@ -23,8 +23,7 @@ void forward(const Conv2dParams& p, const ConvShape& s, const T* x, const T* fil
     pack.map = &map;
     pack.source = x;
     simd::GemmJob<T> product;
-    product.b =
-        packFilters(filters + firstFilter * s.filterSize(), s.groupFilters, s.filterSize(), s.filterSize());
+    const T* const groupFilters = filters + firstFilter * s.filterSize();
     product.out = y;
     if (bias) {
       T* const values = scratch<T>(ScratchSlot::FilterConstants, padded);
@@ -32,7 +31,10 @@ void forward(const Conv2dParams& p, const ConvShape& s, const T* x, const T* fil
       std::fill(values + s.groupFilters, values + padded, T(0));
       product.bias = values;
     }
-    patchProduct(pack, product, s.groupFilters, {firstFilter, s.oh * s.ow * s.o, s.ow * s.o, s.o});
+    filterProduct(usesWinograd(p, s), pack, product, s.groupFilters,
+                  {firstFilter, s.oh * s.ow * s.o, s.ow * s.o, s.o},
+                  FilterRows<T>{groupFilters, s.filterSize(), s.groupFilters, s.c, false, false},
+                  [&] { return packFilters(groupFilters, s.groupFilters, s.filterSize(), s.filterSize()); });
   }
 }
 

@@ -10,6 +10,7 @@
 #include "parallel.h"
 #include "scratch.h"
 #include "simd/kernels.h"
+#include "winograd.h"
 
 namespace spherenet::cpu {
 
@@ -30,11 +31,6 @@ constexpr int64_t packedRowStride(int64_t columns) {
   constexpr int64_t line = 64 / sizeof(T);
   return (ceilDivide(columns, line) | 1) * line;
 }
-
-/// Where row (image, i, j) of a product goes.
-struct OutputMap {
-  int64_t base = 0, imageStride = 0, iStride = 0, jStride = 0;
-};
 
 /// How the rows and panels of a product are shared among tasks.
 struct TaskGrid {
@@ -59,77 +55,120 @@ inline bool isMatrix(const simd::PatchMap& m) {
   return plain(m.h) && plain(m.w);
 }
 
-/// Patches times packed panels of `columns` columns. `pack` says what is read and which row values are
-/// wanted, with norms pointing at row 0; `product` holds panels (b), output and epilogue operands for row 0
-/// and column 0.
+/// Rows [begin, end) of patches times packed panels [firstPanel, lastPanel) of `columns` columns. `pack` says
+/// what is read and which row values are wanted, with norms pointing at row 0; `product` holds panels (b),
+/// output and epilogue operands for row 0 and column 0.
+template <class T>
+void rowProduct(const simd::PackJob<T>& pack, const simd::GemmJob<T>& product, int64_t columns,
+                const OutputMap& output, int64_t begin, int64_t end, int64_t firstPanel, int64_t lastPanel) {
+  const auto& kernel = simd::kernels().set<T>();
+  const simd::PatchMap& map = *pack.map;
+  const int64_t steps = map.columns(), stride = packedRowStride<T>(steps), count = end - begin;
+  // Rows that lie 2 KB apart or a multiple would share few sets of the first-level cache.
+  const bool direct = isMatrix(map) && map.channels * static_cast<int64_t>(sizeof(T)) % 2048 != 0;
+  T* const values = scratch<T>(ScratchSlot::RowValues, 2 * count);
+
+  simd::PackJob<T> job = pack;
+  job.rowBegin = begin;
+  job.rowEnd = end;
+  job.columnEnd = steps;
+  job.packedStride = stride;
+  if (pack.norms) {
+    job.inverseNorms = values;
+    // One task of those that share the rows reports the norms.
+    job.norms = firstPanel == 0 ? pack.norms + begin * pack.normStride : values + count;
+    if (firstPanel != 0) job.normStride = 1;
+  }
+  if (pack.pixels) job.pixelSums = values;
+  bool packed = !direct;
+  if (direct && (pack.norms || pack.pixels)) packed = kernel.pack(job);
+  if (packed) {
+    job.packed = scratch<T>(ScratchSlot::PackedRows, count * stride);
+    kernel.pack(job);
+  }
+
+  int64_t* const offsets = scratch<int64_t>(ScratchSlot::RowTable, count);
+  int64_t j = begin % map.w.grid, i = begin / map.w.grid % map.h.grid,
+          image = begin / (map.w.grid * map.h.grid);
+  for (int64_t row = 0; row < count; ++row) {
+    offsets[row] = output.base + image * output.imageStride + i * output.iStride + j * output.jStride;
+    if (++j == map.w.grid) {
+      j = 0;
+      if (++i == map.h.grid) i = 0, ++image;
+    }
+  }
+
+  simd::GemmJob<T> part = product;
+  part.a = packed ? job.packed : pack.source + begin * map.channels + map.firstChannel;
+  part.aRow = packed ? stride : map.channels;
+  part.aStep = 1;
+  part.bStep = kernel.panel;
+  part.rows = count;
+  part.steps = steps;
+  part.rowOffsets = offsets;
+  part.inverseRowNorms = values;
+  part.rowFactors = values;
+  for (int64_t panel = firstPanel; panel < lastPanel; ++panel) {
+    const int64_t column = panel * kernel.panel;
+    part.b = product.b + column * steps;
+    part.columns = std::min(kernel.panel, columns - column);
+    part.out = product.out + column;
+    if (product.other) part.other = product.other + column;
+    if (product.bias) part.bias = product.bias + column;
+    part.filters = product.filters.from(column);
+    kernel.gemm(part);
+  }
+}
+
+/// rowProduct of all rows and panels, in parallel.
 template <class T>
 void patchProduct(const simd::PackJob<T>& pack, const simd::GemmJob<T>& product, int64_t columns,
                   const OutputMap& output) {
   const auto& kernel = simd::kernels().set<T>();
-  const simd::PatchMap& map = *pack.map;
-  const int64_t rows = map.rows(), steps = map.columns(), panels = ceilDivide(columns, kernel.panel);
-  const int64_t stride = packedRowStride<T>(steps);
-  // Rows that lie 2 KB apart or a multiple would share few sets of the first-level cache.
-  const bool direct = isMatrix(map) && map.channels * static_cast<int64_t>(sizeof(T)) % 2048 != 0;
-  const TaskGrid grid(rows, steps * static_cast<int64_t>(sizeof(T)), kernel.tileRows, panels);
-
+  const int64_t rows = pack.map->rows(), panels = ceilDivide(columns, kernel.panel);
+  const TaskGrid grid(rows, pack.map->columns() * static_cast<int64_t>(sizeof(T)), kernel.tileRows, panels);
   parallelTasks(grid.rowTasks * grid.panelTasks, [&](int64_t task) {
-    const int64_t panelTask = task % grid.panelTasks, begin = task / grid.panelTasks * grid.blockRows;
-    const int64_t end = std::min(rows, begin + grid.blockRows), count = end - begin;
-    T* const values = scratch<T>(ScratchSlot::RowValues, 2 * grid.blockRows);
+    const int64_t begin = task / grid.panelTasks * grid.blockRows,
+                  firstPanel = task % grid.panelTasks * grid.panelsPerTask;
+    rowProduct(pack, product, columns, output, begin, std::min(rows, begin + grid.blockRows), firstPanel,
+               std::min(panels, firstPanel + grid.panelsPerTask));
+  });
+}
 
-    simd::PackJob<T> job = pack;
-    job.rowBegin = begin;
-    job.rowEnd = end;
-    job.columnEnd = steps;
-    job.packedStride = stride;
-    if (pack.norms) {
-      job.inverseNorms = values;
-      // One task of those that share the rows reports the norms.
-      job.norms = panelTask == 0 ? pack.norms + begin * pack.normStride : values + grid.blockRows;
-      if (panelTask != 0) job.normStride = 1;
-    }
-    if (pack.pixels) job.pixelSums = values;
-    bool packed = !direct;
-    if (direct && (pack.norms || pack.pixels)) packed = kernel.pack(job);
-    if (packed) {
-      job.packed = scratch<T>(ScratchSlot::PackedRows, count * stride);
-      kernel.pack(job);
-    }
-
-    int64_t* const offsets = scratch<int64_t>(ScratchSlot::RowTable, grid.blockRows);
-    int64_t j = begin % map.w.grid, i = begin / map.w.grid % map.h.grid,
-            image = begin / (map.w.grid * map.h.grid);
-    for (int64_t row = 0; row < count; ++row) {
-      offsets[row] = output.base + image * output.imageStride + i * output.iStride + j * output.jStride;
-      if (++j == map.w.grid) {
-        j = 0;
-        if (++i == map.h.grid) i = 0, ++image;
+/// rowProduct of the outputs of flagged tiles.
+template <class T>
+void flaggedProduct(const FlaggedTiles& tiles, const simd::PackJob<T>& pack, const simd::GemmJob<T>& product,
+                    int64_t columns, const OutputMap& output) {
+  constexpr int64_t extent = simd::winograd::kOutputs;
+  const simd::PatchMap& map = *pack.map;
+  const int64_t panels = ceilDivide(columns, simd::kernels().set<T>().panel);
+  parallelRanges(tiles.count, 4, [&](int64_t begin, int64_t end) {
+    for (int64_t tile = begin; tile < end; ++tile) {
+      if (!tiles.flags[tile]) continue;
+      const int64_t y = tile / tiles.tilesW % tiles.tilesH * extent, x = tile % tiles.tilesW * extent;
+      const int64_t image = tile / (tiles.tilesH * tiles.tilesW);
+      for (int64_t i = y; i < std::min(map.h.grid, y + extent); ++i) {
+        const int64_t row = (image * map.h.grid + i) * map.w.grid + x;
+        rowProduct(pack, product, columns, output, row, row + std::min(extent, map.w.grid - x), 0, panels);
       }
     }
-
-    simd::GemmJob<T> part = product;
-    part.a = packed ? job.packed : pack.source + begin * map.channels + map.firstChannel;
-    part.aRow = packed ? stride : map.channels;
-    part.aStep = 1;
-    part.bStep = kernel.panel;
-    part.rows = count;
-    part.steps = steps;
-    part.rowOffsets = offsets;
-    part.inverseRowNorms = values;
-    part.rowFactors = values;
-    const int64_t lastPanel = std::min(panels, (panelTask + 1) * grid.panelsPerTask);
-    for (int64_t panel = panelTask * grid.panelsPerTask; panel < lastPanel; ++panel) {
-      const int64_t column = panel * kernel.panel;
-      part.b = product.b + column * steps;
-      part.columns = std::min(kernel.panel, columns - column);
-      part.out = product.out + column;
-      if (product.other) part.other = product.other + column;
-      if (product.bias) part.bias = product.bias + column;
-      part.filters = product.filters.from(column);
-      kernel.gemm(part);
-    }
   });
+}
+
+/// Patches times filters, by Winograd's algorithm or directly; packFilters() gives the panels for the latter.
+template <class T, class PackFilters>
+void filterProduct(bool winograd, const simd::PackJob<T>& pack, simd::GemmJob<T>& product, int64_t columns,
+                   const OutputMap& output, const FilterRows<T>& filters, const PackFilters& packFilters) {
+  if constexpr (sizeof(T) == 4) {
+    if (winograd) {
+      const FlaggedTiles flagged = winogradProduct(pack, product, filters, output);
+      if (!flagged.any) return;
+      product.b = packFilters();
+      return flaggedProduct(flagged, pack, product, columns, output);
+    }
+  }
+  product.b = packFilters();
+  patchProduct(pack, product, columns, output);
 }
 
 /// Packs filters (rows of `size` elements, `stride` apart) as columns of panels.
@@ -197,7 +236,6 @@ void dataGradient(const Conv2dParams& p, const ConvShape& s, const T* dy, const 
         pack.map = &map;
         pack.source = dy;
         simd::GemmJob<T> product;
-        product.b = packGradientFilters(s, group, h, w, filters, r != nullptr);
         product.out = dx;
         if (r) {
           pack.pixels = r + group;
@@ -206,8 +244,10 @@ void dataGradient(const Conv2dParams& p, const ConvShape& s, const T* dy, const 
           product.other = x;
         }
         const int64_t first = (phaseH * s.w + phaseW) * s.c + group * s.groupChannels;
-        patchProduct(pack, product, s.groupChannels,
-                     {first, s.h * s.w * s.c, p.strideH * s.w * s.c, p.strideW * s.c});
+        filterProduct(usesWinograd(p, s), pack, product, s.groupChannels,
+                      {first, s.h * s.w * s.c, p.strideH * s.w * s.c, p.strideW * s.c},
+                      FilterRows<T>{filters, s.filterSize(), s.o, s.c, true, r != nullptr},
+                      [&] { return packGradientFilters(s, group, h, w, filters, r != nullptr); });
       }
     }
   }
@@ -241,6 +281,14 @@ template <class T, class Finish>
 void weightGradient(const Conv2dParams& p, const ConvShape& s, const T* x, const T* dy, bool finiteOnly,
                     T* dw, const Finish& finish) {
   if (hasTinyGroups(s)) return groupedWeightGradient(p, s, x, dy, finiteOnly, dw, finish);
+  if constexpr (sizeof(T) == 4) {
+    if (usesWinograd(p, s) && winogradWeightGradient(p, s, x, dy, finiteOnly, dw)) {
+      parallelRanges(s.o, 8, [&](int64_t begin, int64_t end) {
+        for (int64_t filter = begin; filter < end; ++filter) finish(filter, 0, s.filterSize());
+      });
+      return;
+    }
+  }
   // Fixed, as the order of summation depends on it.
   constexpr int64_t kBlockRows = 128;
   const auto& kernel = simd::kernels().set<T>();

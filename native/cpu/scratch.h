@@ -20,6 +20,11 @@ enum class ScratchSlot {
   Output,
   RoundedFilters,
   NormGradient,
+  TransformedFilters,
+  TransformedTiles,
+  PixelValues,
+  TileValues,
+  TileFlags,
   StandIns,
   Count = StandIns + 4
 };

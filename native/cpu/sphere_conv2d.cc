@@ -146,12 +146,14 @@ void forward(const Conv2dParams& p, const AngularParams& a, const ConvShape& s, 
     pack.normStride = s.groups;
     pack.epsilon = a.epsilon;
     simd::GemmJob<T> product;
-    product.b = packFilters(normed.filters + firstFilter * normed.stride, s.groupFilters, s.filterSize(),
-                            normed.stride);
+    const T* const groupFilters = normed.filters + firstFilter * normed.stride;
     product.out = y;
     product.epilogue = epilogueOf(a.op);
     product.filters = constants.from(group * padded);
-    patchProduct(pack, product, s.groupFilters, {firstFilter, s.oh * s.ow * s.o, s.ow * s.o, s.o});
+    filterProduct(usesWinograd(p, s), pack, product, s.groupFilters,
+                  {firstFilter, s.oh * s.ow * s.o, s.ow * s.o, s.o},
+                  FilterRows<T>{groupFilters, normed.stride, s.groupFilters, s.c, false, false},
+                  [&] { return packFilters(groupFilters, s.groupFilters, s.filterSize(), normed.stride); });
   }
 }
 

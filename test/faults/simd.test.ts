@@ -60,6 +60,25 @@ describe('SPHERENET_SIMD', () => {
   });
 });
 
+describe('SPHERENET_WINOGRAD', () => {
+  it.each(['0', '1'])('%s: the fixtures hold', async (value) => {
+    const { code, output, errors } = await runProgram('fixtures.js', compiled, {
+      env: { SPHERENET_WINOGRAD: value },
+    });
+    expect([code, errors]).toEqual([0, '']);
+    const { worst } = JSON.parse(output) as { worst: { float32: number; float64: number } };
+    expect(worst.float32).toBeLessThan(1e-4);
+    expect(worst.float64).toBeLessThan(1e-9);
+  });
+
+  it.each(['2', 'on'])('%s is refused', async (value) => {
+    const { code, errors } = await runProgram('simd.js', compiled, { env: { SPHERENET_WINOGRAD: value } });
+    expect(code).toBe(1);
+    for (const word of ['SPHERENET_WINOGRAD', '0 (never)', '1 (wherever', value])
+      expect(errors).toContain(word);
+  });
+});
+
 describe('SPHERENET_THREADS', () => {
   it.each(['0', 'many', '1000'])('%s is refused', async (value) => {
     const { code, errors } = await runProgram('simd.js', compiled, { env: { SPHERENET_THREADS: value } });

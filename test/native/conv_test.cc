@@ -15,115 +15,11 @@
 #include "../../native/cpu/parallel.h"
 #include "../../native/cpu/simd/kernels.h"
 #include "conv_bench.h"
-#include "conv_reference.h"
+#include "conv_checks.h"
 
 namespace {
 
-using namespace spherenet;
-using reference::Case;
-using reference::Values;
-
-int checks = 0, failures = 0;
-cpu::CpuOps ops;
-std::mt19937 generator(20);
-
-int64_t pick(int64_t low, int64_t high) {
-  return std::uniform_int_distribution<int64_t>(low, high)(generator);
-}
-
-/// Values that float32 holds exactly.
-Values randomValues(int64_t count, double scale) {
-  Values v(count);
-  std::normal_distribution<float> normal;
-  for (double& e : v) e = static_cast<double>(normal(generator) * static_cast<float>(scale));
-  return v;
-}
-
-template <class T>
-struct Array {
-  std::vector<T> values;
-  Tensor tensor;
-
-  Array(std::vector<int64_t> shape, const Values* from = nullptr) {
-    for (int64_t extent : shape) tensor.shape[tensor.shape.rank++] = extent;
-    values.assign(tensor.shape.product(), std::numeric_limits<T>::quiet_NaN());
-    if (from)
-      for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<T>((*from)[i]);
-    tensor.data = values.data();
-    tensor.dtype = DTypeOf<T>::value;
-  }
-  operator const Tensor&() const { return tensor; }
-};
-
-std::string describe(const Case& t) {
-  char text[300];
-  std::snprintf(text, sizeof text,
-                "[%d,%d,%d,%d]->%d k %dx%d stride %d,%d pad %d,%d,%d,%d dilation %d,%d groups %d op %d",
-                int(t.n), int(t.h), int(t.w), int(t.c), int(t.o), int(t.kh), int(t.kw), t.p.strideH,
-                t.p.strideW, t.p.padTop, t.p.padBottom, t.p.padLeft, t.p.padRight, t.p.dilationH,
-                t.p.dilationW, t.p.groups, int(t.a.op));
-  return text;
-}
-
-template <class T>
-void compare(const char* what, const Case& t, const std::vector<T>& got, const Values& expected,
-             double factor = 1) {
-  double largest = 1e-30, worst = 0;
-  for (double e : expected) largest = std::max(largest, std::abs(e));
-  for (size_t i = 0; i < expected.size(); ++i) {
-    const double error = std::abs(static_cast<double>(got[i]) - expected[i]) / largest;
-    if (!(error <= worst)) worst = error;
-  }
-  ++checks;
-  const double tolerance = (sizeof(T) == 4 ? 1e-4 : 1e-9) * factor;
-  if (got.size() == expected.size() && worst <= tolerance) return;
-  ++failures;
-  std::printf("FAIL %s %s: error %.3g, %s\n", sizeof(T) == 4 ? "float32" : "float64", what, worst,
-              describe(t).c_str());
-}
-
-template <class T>
-void checkPlain(const Case& t, const Values& x, const Values& w, const Values& bias, const Values& dy) {
-  const auto want = reference::run(t, false, x, w, {}, bias, dy);
-  const std::vector<int64_t> xs{t.n, t.h, t.w, t.c}, ws{t.o, t.kh, t.kw, t.groupChannels()},
-      ys{t.n, t.oh(), t.ow(), t.o};
-  const Array<T> X(xs, &x), W(ws, &w), DY(ys, &dy), Y(ys), DX(xs), DW(ws), DB({t.o});
-  const Array<T> B({t.o}, bias.empty() ? nullptr : &bias);
-  ops.conv2d(t.p, X, W, bias.empty() ? Tensor{} : B.tensor, Y);
-  compare("y", t, Y.values, want.y);
-  ops.conv2dDataGradient(t.p, DY, W, DX);
-  compare("dx", t, DX.values, want.dx);
-  ops.conv2dWeightGradient(t.p, X, DY, DW, DB);
-  compare("dw", t, DW.values, want.dw);
-  compare("dbias", t, DB.values, want.dbias);
-}
-
-template <class T>
-void checkSphere(const Case& t, const Values& x, const Values& w, const Values& k, const Values& dy) {
-  const auto want = reference::run(t, true, x, w, k, {}, dy);
-  const std::vector<int64_t> xs{t.n, t.h, t.w, t.c}, ws{t.o, t.kh, t.kw, t.groupChannels()},
-      ys{t.n, t.oh(), t.ow(), t.o}, rs{t.n, t.oh(), t.ow(), t.p.groups}, ks{static_cast<int64_t>(k.size())};
-  const Array<T> X(xs, &x), W(ws, &w), DY(ys, &dy), Y(ys), DX(xs), DW(ws), NX(rs), NW({t.o}), H(ys), R(rs),
-      Q({t.o});
-  const Array<T> K(ks, &k), DK(ks);
-  const Tensor kTensor = k.empty() ? Tensor{} : K.tensor, dkTensor = k.empty() ? Tensor{} : DK.tensor;
-  // float64 may keep the cosines.
-  const Array<T> C(ys);
-  const Tensor cosines = sizeof(T) == 8 && pick(0, 1) ? C.tensor : Tensor{};
-  ops.sphereConv2d(t.p, t.a, X, W, kTensor, Y, NX, NW, cosines);
-  compare("sphere y", t, Y.values, want.y);
-  compare("nx", t, NX.values, want.nx);
-  compare("nw", t, NW.values, want.nw);
-  // Filters of few elements give c near 1, where the terms of dx cancel and 1 / sqrt(1 - c^2) is steep.
-  const bool ill = sizeof(T) == 4 && t.filterSize() < 6;
-  const double factor = ill ? (t.a.op == AngularOperator::Cosine ? 10 : 500) : 1;
-  ops.sphereConv2dAngularBackward(t.a, Y, cosines, DY, kTensor, NX, NW, H, R, Q, dkTensor);
-  ops.sphereConv2dDataGradient(t.p, H, W, X, R, DX);
-  compare("sphere dx", t, DX.values, want.dx, factor);
-  ops.sphereConv2dWeightGradient(t.p, X, H, W, Q, NW, DW);
-  compare("sphere dw", t, DW.values, want.dw, factor);
-  if (!k.empty()) compare("dk", t, DK.values, want.dk);
-}
+using namespace conv_checks;
 
 Case randomCase() {
   for (;;) {
@@ -176,17 +72,6 @@ void testRandomShapes(int count) {
     checkSphere<float>(t, x, w, k, dy);
     checkSphere<double>(t, x, w, k, dy);
   }
-}
-
-template <class T>
-void checkFinite(const char* what, double xScale, double wScale, const std::vector<T>& values) {
-  ++checks;
-  for (T v : values)
-    if (!std::isfinite(v)) {
-      ++failures;
-      std::printf("FAIL %s of x * %g, w * %g: not finite\n", what, xScale, wScale);
-      return;
-    }
 }
 
 /// Zero, parallel and antiparallel vectors at magnitudes from 1e-30 to 1e38: everything stays finite, and far

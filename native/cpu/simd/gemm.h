@@ -18,13 +18,19 @@ constexpr int kTileRows = 4;  // 8 of 16
 #endif
 constexpr int kTileVectors = 2;
 
-/// tile[i][j] = sum over k of A(i, k) B(k, j). RowMajor: A's steps are contiguous (aStep = 1, aRow = stride),
-/// else its rows are (aRow = 1, aStep = stride).
-template <class S, bool RowMajor, int Rows, int Vectors>
+/// tile[i][j] = sum over k of A(i, k) B(k, j), Onto: added to what is there. RowMajor: A's steps are
+/// contiguous (aStep = 1, aRow = stride), else its rows are (aRow = 1, aStep = stride).
+template <class S, bool RowMajor, bool Onto, int Rows, int Vectors>
 void productTile(int64_t steps, const typename S::T* a, int64_t stride, const typename S::T* b, int64_t bStep,
                  typename S::T* tile) {
   using V = typename S::V;
   V sum[Rows][Vectors] = {};
+  if constexpr (Onto) {
+#pragma GCC unroll 14
+    for (int i = 0; i < Rows; ++i)
+#pragma GCC unroll 2
+      for (int j = 0; j < Vectors; ++j) sum[i][j] = load<S>(tile + (i * kTileVectors + j) * S::lanes);
+  }
   for (int64_t k = 0; k < steps; ++k, b += bStep) {
     V right[Vectors];
 #pragma GCC unroll 2
@@ -51,9 +57,9 @@ struct ProductTiles {
   ProductTile<S> at[kTileRows][kTileVectors];
 };
 
-template <class S, bool RowMajor, int... Row>
+template <class S, bool RowMajor, bool Onto, int... Row>
 constexpr ProductTiles<S> productTiles(Indices<Row...>) {
-  return {{{productTile<S, RowMajor, Row + 1, 1>, productTile<S, RowMajor, Row + 1, 2>}...}};
+  return {{{productTile<S, RowMajor, Onto, Row + 1, 1>, productTile<S, RowMajor, Onto, Row + 1, 2>}...}};
 }
 
 /// g of cosines; `filter` is the constants' place of the first lane.
@@ -133,8 +139,8 @@ void finishTile(const GemmJob<typename S::T>& job, int64_t firstRow, int64_t row
 template <class S, Epilogue E>
 void gemmWith(const GemmJob<typename S::T>& job) {
   using T = typename S::T;
-  static constexpr ProductTiles<S> byRow = productTiles<S, true>(FirstIndices<kTileRows>{});
-  static constexpr ProductTiles<S> byStep = productTiles<S, false>(FirstIndices<kTileRows>{});
+  static constexpr ProductTiles<S> byRow = productTiles<S, true, false>(FirstIndices<kTileRows>{});
+  static constexpr ProductTiles<S> byStep = productTiles<S, false, false>(FirstIndices<kTileRows>{});
   const bool rowMajor = job.aStep == 1;
   const ProductTiles<S>& tiles = rowMajor ? byRow : byStep;
   const int vectors = job.columns > S::lanes ? 2 : 1;

@@ -7,6 +7,7 @@ namespace spherenet::cpu::simd {
 
 struct IsaTable {
   const KernelSet<float>* single;
+  const winograd::Kernels* winograd;
   double (*fmaChain)(int64_t);
   double flopsPerIteration;
 };

@@ -17,7 +17,8 @@
 
 namespace spherenet::cpu::simd {
 
-const IsaTable kAvx2Table = {&kernelSet<Simd<float>>, fmaChain, kFlopsPerIteration};
+const IsaTable kAvx2Table = {&kernelSet<Simd<float>>, &winogradKernels<Simd<float>>, fmaChain,
+                             kFlopsPerIteration};
 
 }  // namespace spherenet::cpu::simd
 

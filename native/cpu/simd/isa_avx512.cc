@@ -18,7 +18,8 @@
 
 namespace spherenet::cpu::simd {
 
-const IsaTable kAvx512Table = {&kernelSet<Simd<float>>, fmaChain, kFlopsPerIteration};
+const IsaTable kAvx512Table = {&kernelSet<Simd<float>>, &winogradKernels<Simd<float>>, fmaChain,
+                               kFlopsPerIteration};
 
 }  // namespace spherenet::cpu::simd
 

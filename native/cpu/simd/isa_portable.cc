@@ -10,7 +10,8 @@
 
 namespace spherenet::cpu::simd {
 
-const IsaTable kPortableTable = {&kernelSet<Simd<float>>, fmaChain, kFlopsPerIteration};
+const IsaTable kPortableTable = {&kernelSet<Simd<float>>, &winogradKernels<Simd<float>>, fmaChain,
+                                 kFlopsPerIteration};
 const KernelSet<double>& kAccurateKernels = kernelSet<Simd<double>>;
 
 }  // namespace spherenet::cpu::simd

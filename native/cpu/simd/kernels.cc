@@ -10,7 +10,7 @@ namespace spherenet::cpu::simd {
 namespace {
 
 Kernels tableOf(const char* name, const IsaTable& isa) {
-  return {name, isa.single, &kAccurateKernels, isa.fmaChain, isa.flopsPerIteration};
+  return {name, isa.single, &kAccurateKernels, isa.winograd, isa.fmaChain, isa.flopsPerIteration};
 }
 
 // These ask the CPU, and whether the operating system saves the registers.

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "../../ops.h"
+#include "winograd_kernels.h"
 
 namespace spherenet::cpu::simd {
 
@@ -141,6 +142,7 @@ struct Kernels {
   const char* name;  // "portable", "avx2" or "avx512"
   const KernelSet<float>* single;
   const KernelSet<double>* accurate;  // float64, the portable one on every path
+  const winograd::Kernels* winograd;
   /// Runs a chain of float32 fused (portable: separate) multiply-adds that saturates one core; returns a
   /// checksum.
   double (*fmaChain)(int64_t iterations);

@@ -6,6 +6,7 @@
 #include "math.h"
 #include "patches.h"
 #include "vector.h"
+#include "winograd.h"
 
 namespace spherenet::cpu::simd {
 namespace {
