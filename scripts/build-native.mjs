@@ -8,11 +8,13 @@
 //                build/CudaHostSanitize/spherenet.node
 //   --debug      build/Debug/spherenet.node, unoptimised
 //   --sanitize   build/Sanitize/spherenet.node, with the address and undefined-behaviour sanitizers
+// In an installed package, which has neither tool: node-gyp comes with npm, and cmake-js is fetched by npm where it gains
+// something, that is where the CUDA toolkit is.
 // What is up to date is not built again. A build folder belongs to one tool and one set of options: it is
 // removed when they change, so that no mixture of two builds can be left behind. JOBS=1 in the environment limits
 // the compilers that run at once; without it there are as many as processors.
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { dirname, join, relative } from 'node:path';
@@ -59,6 +61,36 @@ function requireTools(usesCMake) {
   );
 }
 
+/** The file of a development dependency, or null in an installed package. */
+function development(file) {
+  try {
+    return require.resolve(file);
+  } catch {
+    return null;
+  }
+}
+
+const CMAKE_JS = development('cmake-js/bin/cmake-js');
+
+/** What starts cmake-js: its own file in a checkout; npm, which keeps it in its cache, elsewhere. */
+function cmakeJs() {
+  if (CMAKE_JS !== null) return [CMAKE_JS];
+  const { devDependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  const wanted = `--package=cmake-js@${devDependencies?.['cmake-js'] ?? '^8.0.0'}`;
+  return [npmFile(), 'exec', '--yes', wanted, '--', 'cmake-js'];
+}
+
+/** npm's own file; `npm run` says which. */
+function npmFile() {
+  return process.env.npm_execpath ?? stop('start this as: npm run build:native');
+}
+
+/** node-gyp of a checkout, or the one that npm has for packages. */
+function nodeGyp() {
+  const own = development('node-gyp/bin/node-gyp.js') ?? process.env.npm_config_node_gyp;
+  return own ?? stop('node-gyp was not found; start this as: npm run build:native');
+}
+
 /** The prefix of this Node installation if its headers lie beside it, so that none need be downloaded. */
 function headersBesideNode() {
   const prefix = dirname(dirname(process.execPath));
@@ -78,7 +110,7 @@ function plan() {
     const args = ['configure', 'build', ...(prefix ? [`--nodedir=${prefix}`] : [])];
     return {
       tool: 'node-gyp',
-      script: require.resolve('node-gyp/bin/node-gyp.js'),
+      command: [nodeGyp()],
       folder: 'build',
       addon: 'build/Release/spherenet.node',
       args,
@@ -97,7 +129,7 @@ function plan() {
   };
   return {
     tool: 'cmake-js',
-    script: require.resolve('cmake-js/bin/cmake-js'),
+    command: cmakeJs(),
     folder,
     addon: `${addon}/spherenet.node`,
     args: [
@@ -113,10 +145,12 @@ if (!options.gyp && !answers('cmake')) {
     stop('--debug, --sanitize and --cuda-host need CMake, which was not found');
   console.log('native: CMake was not found, so node-gyp builds the addon, for the CPU only');
   options.gyp = true;
+} else if (!options.gyp && CMAKE_JS === null && (options['no-cuda'] || !answers('nvcc'))) {
+  options.gyp = true;
 }
 requireTools(!options.gyp);
 
-const { tool, script, folder, addon, args } = plan();
+const { tool, command, folder, addon, args } = plan();
 const folderPath = join(root, folder);
 const addonPath = join(root, addon);
 const stampPath = join(folderPath, 'configured-with.json');
@@ -134,15 +168,20 @@ const timeOf = (path) => (existsSync(path) ? statSync(path).mtimeMs : 0);
 const before = timeOf(addonPath);
 console.log(`native: ${before === 0 ? 'building' : 'updating'} ${addon} with ${tool}, ${jobs} jobs`);
 
+// A package has it in native/: in its root it would make npm run node-gyp on every installation.
+const packedGyp = join(root, 'native/binding.gyp');
+const borrowsGyp = options.gyp && existsSync(packedGyp);
+if (borrowsGyp) copyFileSync(packedGyp, join(root, 'binding.gyp'));
 const result = spawnSync(
   process.execPath,
-  [script, ...args, options.gyp ? '--jobs' : '--parallel', String(jobs)],
+  [...command, ...args, options.gyp ? '--jobs' : '--parallel', String(jobs)],
   {
     cwd: root,
     encoding: 'utf8',
     maxBuffer: 1 << 28,
   },
 );
+if (borrowsGyp) rmSync(join(root, 'binding.gyp'));
 const log = `${result.stdout}${result.stderr}`;
 const logPath = join(folderPath, 'native.log');
 const seconds = ((Date.now() - started) / 1000).toFixed(1);

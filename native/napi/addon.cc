@@ -3,6 +3,7 @@
 
 #include <exception>
 
+#include "build_info.h"
 #include "device_info.h"
 #include "ops_table.h"
 #include "read.h"
@@ -110,6 +111,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("trim", Napi::Function::New(env, trim, "trim"));
   exports.Set("synchronize", Napi::Function::New(env, synchronize, "synchronize"));
   defineDeviceInfo(env, exports);
+  defineBuildInfo(env, exports);
   return exports;
 }
 

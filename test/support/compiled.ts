@@ -3,7 +3,15 @@
  * a folder that goes when the test file is through.
  */
 import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { ModuleKind, ScriptTarget, transpileModule } from 'typescript';
@@ -21,7 +29,10 @@ export interface Compiled {
 }
 
 export function compileLibrary(): Compiled {
-  const folder = mkdtempSync(join(tmpdir(), 'spherenet-test-'));
+  const root = mkdtempSync(join(tmpdir(), 'spherenet-test-'));
+  const folder = join(root, 'dist');
+  mkdirSync(folder);
+  copyFileSync(join(ROOT, 'package.json'), join(root, 'package.json'));
   for (const part of PARTS) {
     for (const file of readdirSync(join(ROOT, 'ts', part), { recursive: true, encoding: 'utf8' })) {
       if (!file.endsWith('.ts')) continue;
@@ -38,7 +49,7 @@ export function compileLibrary(): Compiled {
     SPHERENET_COMPILED: folder,
     SPHERENET_BINDING: process.env['SPHERENET_BINDING'] ?? join(ROOT, 'build', 'Release', 'spherenet.node'),
   };
-  return { folder, env, remove: () => rmSync(folder, { recursive: true, force: true }) };
+  return { folder, env, remove: () => rmSync(root, { recursive: true, force: true }) };
 }
 
 /** The path of a program of test/support/programs. */

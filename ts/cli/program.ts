@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { benchCommand } from './bench';
+import { infoCommand } from './info';
 import { reproduceCommand } from './reproduce';
 import { Interrupted, packageVersion } from './support';
 import type { Output } from './support';
@@ -37,7 +38,8 @@ function createProgram(output: Output): Command {
     .version(packageVersion())
     .configureOutput({ writeOut: output.out, writeErr: output.err })
     .exitOverride();
-  for (const command of [trainCommand(output), reproduceCommand(output), benchCommand(output)]) {
+  const commands = [trainCommand(output), reproduceCommand(output), benchCommand(output), infoCommand(output)];
+  for (const command of commands) {
     program.addCommand(command.copyInheritedSettings(program));
   }
   return program;

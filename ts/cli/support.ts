@@ -1,6 +1,8 @@
-import { constants, readFileSync } from 'node:fs';
+import { constants } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
+
+export { packageVersion } from '../core/loader';
 
 /** Where a command line writes. */
 export interface Output {
@@ -10,12 +12,6 @@ export interface Output {
 
 /** What a subcommand throws when Ctrl-C ended it and it has said so. */
 export class Interrupted extends Error {}
-
-/** The version in package.json. */
-export function packageVersion(): string {
-  const text = readFileSync(join(__dirname, '../../package.json'), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
-}
 
 /** Turns the first Ctrl-C into an aborted signal; the second ends the process at once. */
 export function catchInterrupt(): { signal: AbortSignal; stop: () => void } {

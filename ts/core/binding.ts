@@ -1,7 +1,6 @@
-import { existsSync } from 'node:fs';
-import { join, resolve } from 'node:path';
-import { SphereNetError } from './errors';
 import type { TypedArray } from './dtype';
+import { loadAddon } from './loader';
+import type { LoadedAddon } from './loader';
 import type { Shape } from './shape';
 
 /** A native tensor. `free()` is idempotent; without it the garbage collector frees. */
@@ -96,36 +95,7 @@ export interface Binding {
   memoryBandwidth(seconds: number): number;
 }
 
-/** The addon's places, in the order they are tried. */
-function candidates(): string[] {
-  const root = resolve(__dirname, '..', '..');
-  const named = process.env['SPHERENET_BINDING'];
-  return [...(named ? [resolve(named)] : []), join(root, 'build', 'Release', 'spherenet.node')];
-}
+/** The addon, and where it came from. */
+export const loaded: LoadedAddon = loadAddon();
 
-function load(): Binding {
-  const attempts: string[] = [];
-  for (const path of candidates()) {
-    if (!existsSync(path)) {
-      attempts.push(`  ${path}: not there`);
-      continue;
-    }
-    try {
-      const addon: { exports: unknown } = { exports: {} };
-      process.dlopen(addon, path);
-      return addon.exports as Binding;
-    } catch (error) {
-      attempts.push(`  ${path}: ${(error as Error).message}`);
-    }
-  }
-  throw new SphereNetError(
-    'SPHERENET_BINDING',
-    [
-      'the native addon of spherenet could not be loaded; tried',
-      ...attempts,
-      `on ${process.platform}-${process.arch}, Node ${process.version}. Build it with: npm run build:native`,
-    ].join('\n'),
-  );
-}
-
-export const binding: Binding = load();
+export const binding: Binding = loaded.exports as Binding;

@@ -1,5 +1,6 @@
 import { binding } from './binding';
 import type { NativeCudaStatus } from './binding';
+import { probeCuda } from './cuda_probe';
 import { SphereNetError, checkInteger, checkNumber, checkOneOf } from './errors';
 
 export type DeviceName = 'cpu' | 'cuda';
@@ -90,9 +91,13 @@ export const device = {
     isAvailable(): boolean {
       return this.status().available;
     },
-    /** Driver, runtime and devices as CUDA sees them, and the reason where it cannot be used. */
+    /**
+     * Driver, runtime and devices as CUDA sees them, and the reason where it cannot be used. The first call asks the
+     * driver, where there is any sign of one, in a child process: a driver that crashes is then a reason like others.
+     * SPHERENET_CUDA_PROBE=0 in the environment asks it in this process.
+     */
     status(): CudaStatus {
-      return (cudaAnswer ??= binding.cudaStatus());
+      return (cudaAnswer ??= probeCuda());
     },
     /**
      * How convolutions and products multiply float32 tensors on the GPU: 'tf32' rounds the operands to 10 bits of
