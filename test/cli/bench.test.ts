@@ -1,7 +1,8 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { BenchResults } from '../../ts/bench';
+import { syntheticResults } from '../bench/synthetic';
 import { compileProgram, spherenet } from './compiled_program';
 
 beforeAll(compileProgram);
@@ -36,6 +37,16 @@ describe('spherenet bench', () => {
     expect(out).toMatch(/spherical +\d+ MB +\d+ MB +\d+ MB +0 B/);
   });
 
+  it('compares two runs', async () => {
+    const file = join(folder, 'results.json');
+    writeFileSync(file, JSON.stringify(syntheticResults()));
+    const { code, out } = await spherenet(['bench', 'compare', file, file]);
+    expect({ code, out }).toEqual({
+      code: 0,
+      out: expect.stringMatching(/^(\d+) of \1 figures have not changed beyond the noise\n$/) as string,
+    });
+  });
+
   it('lists what there is', async () => {
     const { out } = await spherenet(['bench', '--list', '--filter', 'RESNET-32']);
     expect(out.split('\n').slice(0, -1)).toEqual([
@@ -49,6 +60,11 @@ describe('spherenet bench', () => {
   });
 
   it.each([
+    [['bench', 'compare'], "error: missing required argument 'before'\n"],
+    [
+      ['bench', 'compare', 'package.json', 'package.json'],
+      'spherenet: package.json: expected the results.json of spherenet bench, got other JSON\n',
+    ],
     [['bench', '--device', 'tpu'], 'Expected one of cpu, cuda.\n'],
     [['bench', 'fast'], "error: too many arguments for 'bench'. Expected 0 arguments but got 1.\n"],
     [

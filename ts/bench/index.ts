@@ -1,7 +1,9 @@
+export { compareResults, renderComparison } from './compare';
 export { describeMachine } from '../experiments/machine';
 export { allBenchmarks, chooseBenchmarks, nameOf } from './catalogue';
 export { FULL, QUICK } from './effort';
 export type { Effort } from './effort';
+export { renderFigures } from './figures';
 export { benchMachine } from './machine';
 export { createProgress } from './progress';
 export { FORMAT, readResults } from './results';

@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { Command } from 'commander';
 import type { BenchResults } from '../bench';
 import { oneOf, shellQuote, wholeNumber } from './options';
@@ -29,7 +28,20 @@ export function benchCommand(output: Output): Command {
       'fewer runs and smaller batches of the large networks: within five minutes on two cores',
     )
     .option('--out <folder>', 'where results.json goes', 'spherenet-bench')
-    .action((options: BenchCommandOptions) => bench(options, output));
+    .action((options: BenchCommandOptions) => bench(options, output))
+    .addCommand(compareCommand(output));
+}
+
+/** `spherenet bench compare`: what got slower or faster from one results.json to another. */
+function compareCommand(output: Output): Command {
+  return new Command('compare')
+    .description('Show what got slower or faster beyond the noise, and what only one of two runs has.')
+    .argument('<before>', 'results.json of a run')
+    .argument('<after>', 'results.json of a later one')
+    .action(async (before: string, after: string) => {
+      const { readResults, renderComparison } = await import('../bench/index.js');
+      output.out(renderComparison(await readResults(before), await readResults(after)));
+    });
 }
 
 async function bench(options: BenchCommandOptions, output: Output): Promise<void> {
@@ -74,8 +86,12 @@ async function bench(options: BenchCommandOptions, output: Output): Promise<void
       },
       ...{ filter: options.filter ?? null, machine, ceilings, measurements, notes, seconds },
     };
-    const [path] = await writeFiles(options.out, { 'results.json': formatJson(results) });
-    log(`\n${suite.renderTable(results)}\nnumbers  ${path ?? join(options.out, 'results.json')}`);
+    const [path, ...figures] = await writeFiles(options.out, {
+      'results.json': formatJson(results),
+      ...suite.renderFigures(results),
+    });
+    log(`\n${suite.renderTable(results)}\nnumbers  ${path ?? options.out}`);
+    for (const figure of figures) log(`figure   ${figure}`);
   } catch (error) {
     if (!interruption.signal.aborted) throw error;
     output.err('\nspherenet: interrupted; no results were written\n');

@@ -41,6 +41,7 @@ function createProgram(output: Output): Command {
   const commands = [trainCommand(output), reproduceCommand(output), benchCommand(output), infoCommand(output)];
   for (const command of commands) {
     program.addCommand(command.copyInheritedSettings(program));
+    for (const part of command.commands) part.copyInheritedSettings(command);
   }
   return program;
 }
