@@ -177,7 +177,7 @@ constexpr int kFilterTaps = winograd::kTaps * winograd::kTaps;
 template <class S>
 void transposedFilters(const winograd::FiltersJob& job) {
   using V = typename S::V;
-  for (int64_t filter = 0; filter < job.count; ++filter)
+  for (int64_t filter = job.stepBegin; filter < job.stepEnd; ++filter)
     for (int64_t j = 0; j < kTileVectors * S::lanes; j += S::lanes) {
       const int64_t channel = job.firstColumn + j, width = job.channels - channel;
       V taps[kFilterTaps] = {};
@@ -186,7 +186,7 @@ void transposedFilters(const winograd::FiltersJob& job) {
         const V v = loadPart<S>(from + (kFilterTaps - 1 - tap) * job.channels, width);
         taps[tap] = job.finiteOnly ? finiteOrZero<S>(v) : v;
       }
-      filterRow<S>(job, taps, filter, j);
+      filterRow<S>(job, taps, filter - job.stepBegin, j);
     }
 }
 
@@ -198,8 +198,8 @@ void plainFilters(const winograd::FiltersJob& job) {
   alignas(64) float block[lanes][kFilterTaps][lanes];
   for (int64_t j = 0; j < kTileVectors * lanes; j += lanes) {
     const int64_t first = job.firstColumn + j;
-    for (int64_t c = 0; c < job.channels; c += lanes) {
-      const int64_t width = job.channels - c < lanes ? job.channels - c : lanes;
+    for (int64_t c = job.stepBegin; c < job.stepEnd; c += lanes) {
+      const int64_t width = job.stepEnd - c < lanes ? job.stepEnd - c : lanes;
       for (int lane = 0; lane < lanes; ++lane) {
         const bool inside = first + lane < job.count;
         const float* const from = job.filters + (inside ? first + lane : 0) * job.filterStride + c;
@@ -210,7 +210,7 @@ void plainFilters(const winograd::FiltersJob& job) {
       for (int64_t i = 0; i < width; ++i) {
         V taps[kFilterTaps];
         for (int tap = 0; tap < kFilterTaps; ++tap) taps[tap] = load<S>(block[i][tap]);
-        filterRow<S>(job, taps, c + i, j);
+        filterRow<S>(job, taps, c - job.stepBegin + i, j);
       }
     }
   }

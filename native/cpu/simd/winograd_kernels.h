@@ -47,13 +47,14 @@ struct TilesJob {
   int64_t tileStride = 0, positionStride = 0;  // tileStride holds whole vectors
 };
 
-/// Transforms filters [o, 3, 3, channels] to one panel of B for each position: rows channels and columns
-/// filters from firstColumn on, or where transposed rows filters, columns channels and taps in reverse order.
+/// Transforms filters [o, 3, 3, channels] to rows [stepBegin, stepEnd) of one panel of B for each position:
+/// rows are channels and columns filters, from firstColumn on; or where transposed rows are filters, columns
+/// channels, and taps in reverse order.
 struct FiltersJob {
   const float* filters = nullptr;
   int64_t filterStride = 0, count = 0, channels = 0;
   bool transposed = false, finiteOnly = false;  // finiteOnly: NaN and infinities become 0
-  int64_t firstColumn = 0;
+  int64_t firstColumn = 0, stepBegin = 0, stepEnd = 0;
   float* out = nullptr;
   int64_t positionStride = 0;
 };
