@@ -7,6 +7,7 @@
 
 #include "conv_shape.h"
 #include "grouped_loops.h"
+#include "loops.h"
 #include "parallel.h"
 #include "scratch.h"
 #include "simd/kernels.h"
@@ -16,9 +17,6 @@ namespace spherenet::cpu {
 
 constexpr int64_t roundUp(int64_t value, int64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
-}
-constexpr int64_t ceilDivide(int64_t a, int64_t b) {
-  return (a + b - 1) / b;
 }
 
 /// Packed rows of one task: about a quarter of a second-level cache.

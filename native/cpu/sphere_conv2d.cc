@@ -4,6 +4,7 @@
 #include <limits>
 #include <numbers>
 
+#include "batch_norm.h"
 #include "cpu_ops.h"
 #include "exact_angles.h"
 #include "implicit_gemm.h"
@@ -169,9 +170,10 @@ void sumPartials(const T* partial, int64_t ranges, int64_t stride, int64_t filte
   }
 }
 
-template <class T>
-void angularBackward(const AngularParams& a, const Tensor& y, const T* dy, const Tensor& k, const Tensor& nx,
-                     const T* nw, T* h, T* r, T* q, const Tensor& dk) {
+/// dyOf(begin, end) gives the gradients of rows [begin, end).
+template <class T, class GradientRows>
+void angularBackward(const AngularParams& a, const Tensor& y, const GradientRows& dyOf, const Tensor& k,
+                     const Tensor& nx, const T* nw, T* h, T* r, T* q, const Tensor& dk) {
   const auto& kernel = simd::kernels().set<T>();
   const int64_t filters = y.shape[y.shape.rank - 1], normGroups = nx.shape[nx.shape.rank - 1];
   const bool depthwise = normGroups == filters;
@@ -194,7 +196,7 @@ void angularBackward(const AngularParams& a, const Tensor& y, const T* dy, const
     job.groupFilters = groupFilters;
     job.paddedFilters = padded;
     job.y = y.as<T>() + begin * filters;
-    job.dy = dy + begin * filters;
+    job.dy = dyOf(begin, end);
     job.depthwise = depthwise;
     job.nx = nx.as<T>() + begin * normGroups;
     job.h = h + begin * filters;
@@ -243,7 +245,44 @@ void CpuOps::sphereConv2dAngularBackward(const AngularParams& a, const Tensor& y
   if (c) return exactAngularBackward(a, c, dy, k, nx, nw, h, r, q, dk);
   withFloat(y.dtype, [&](auto zero) {
     using T = decltype(zero);
-    angularBackward(a, y, dy.as<T>(), k, nx, nw.as<T>(), h.as<T>(), r.as<T>(), q.as<T>(), dk);
+    const int64_t filters = nw.size();
+    const auto dyOf = [&](int64_t begin, int64_t) { return dy.as<T>() + begin * filters; };
+    angularBackward(a, y, dyOf, k, nx, nw.as<T>(), h.as<T>(), r.as<T>(), q.as<T>(), dk);
+  });
+}
+
+void CpuOps::sphereConv2dNormBackward(const AngularParams& a, bool relu, const Tensor& y, const Tensor& c,
+                                      const Tensor& k, const Tensor& nx, const Tensor& nw,
+                                      const Tensor& gamma, const Tensor& beta, const Tensor& mean,
+                                      const Tensor& invStd, const Tensor& dz, const Tensor& h,
+                                      const Tensor& r, const Tensor& q, const Tensor& dk,
+                                      const Tensor& dgamma, const Tensor& dbeta) {
+  if (c) {
+    const Tensor dy{scratchBytes(ScratchSlot::NormGradient, y.bytes()), y.dtype, y.shape};
+    if (relu) {
+      batchNormReluBackward(y, gamma, beta, mean, invStd, dz, dy, dgamma, dbeta);
+    } else {
+      batchNormBackward(y, gamma, mean, invStd, dz, dy, dgamma, dbeta);
+    }
+    return sphereConv2dAngularBackward(a, y, c, dy, k, nx, nw, h, r, q, dk);
+  }
+  withFloat(y.dtype, [&](auto zero) {
+    using T = decltype(zero);
+    const int64_t filters = nw.size();
+    const auto pass = [&](const auto& gradient) {
+      // Some rows at a time, so that dy stays in the cache.
+      const auto dyOf = [&](int64_t begin, int64_t end) {
+        T* const rows = scratch<T>(ScratchSlot::NormGradient, (end - begin) * filters);
+        gradient.rows(begin, end, rows);
+        return rows;
+      };
+      angularBackward(a, y, dyOf, k, nx, nw.as<T>(), h.as<T>(), r.as<T>(), q.as<T>(), dk);
+    };
+    if (relu) {
+      pass(batch_norm::Gradient<T, true>(y, gamma, beta, mean, invStd, dz, dgamma, dbeta));
+    } else {
+      pass(batch_norm::Gradient<T, false>(y, gamma, beta, mean, invStd, dz, dgamma, dbeta));
+    }
   });
 }
 

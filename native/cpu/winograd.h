@@ -9,13 +9,14 @@
 //  - tiles in which a result is not finite, so that NaN, infinities and overflow show where they show in a
 //  direct sum;
 //  - SphereConv, forward: tiles whose 6x6 inputs have a sum of squares above kLargestTileSquare, or above
-//    kLargestTileRatio times that of one of their patches plus epsilon; with an asin in g, also tiles in
-//    which a cosine is above simd::winograd::kLargestCosine;
+//    kLargestTileRatio times that of one of their patches plus epsilon;
 //  - SphereConv, dw: tiles whose sum of squares of dy, times that of the inputs, is above kLargestTileRatio
 //  times the
 //    sum over positions of both squares' products, or one of them above kLargestTileSquare; and all of dw
 //    where more than a quarter of the tiles is of this kind;
 //  - all of dw where an element of it is not finite.
+// Cosines near 1, whose error asin magnifies, need no rule: they err no more than those of the direct
+// product, which there adds up numbers of one sign.
 #pragma once
 
 #include <cstdint>

@@ -240,19 +240,6 @@ void winogradProduct(const winograd::ProductJob& job) {
   }
 }
 
-/// What decides whether a result can be relied on: the cosine, or the product itself.
-template <class S, Epilogue E>
-SPHERENET_INLINE typename S::I unreliable(const GemmJob<float>& job, typename S::V v, typename S::V rowFactor,
-                                          int64_t filter) {
-  if constexpr (E == Epilogue::Store || E == Epilogue::MinusRow) {
-    return !(absolute<S>(v) <= S::max);
-  } else {
-    constexpr float limit =
-        E == Epilogue::Linear || E == Epilogue::Sigmoid ? winograd::kLargestCosine : S::max;
-    return !(absolute<S>(v * rowFactor * load<S>(job.filters.inverseNorm + filter)) <= limit);
-  }
-}
-
 template <class S, Epilogue E>
 void outputsWith(const winograd::OutputsJob& job) {
   using V = typename S::V;
@@ -285,7 +272,7 @@ void outputsWith(const winograd::OutputsJob& job) {
             factor = splat<S>(product.inverseRowNorms[value]);
           }
           float* const out = product.out + offset;
-          flagged |= unreliable<S, E>(product, to[place], factor, filter);
+          flagged |= !(absolute<S>(to[place]) <= S::max);
           storePart<S>(out,
                        finish<S, E>(product, to[place], factor, filter, out, other, product.columns - filter),
                        product.columns - filter);

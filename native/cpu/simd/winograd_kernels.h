@@ -80,12 +80,8 @@ struct OutputsJob {
   int64_t tileBegin = 0, tileEnd = 0;
   const float* products = nullptr;
   int64_t positionStride = 0;
-  unsigned char* flags = nullptr;  // set to 1 for tiles that need another algorithm, see kLargestCosine
+  unsigned char* flags = nullptr;  // set to 1 for tiles with products that are not finite
 };
-
-/// asin magnifies the error of a cosine c by 1 / sqrt(1 - c^2): where |c| is above this, and where a result
-/// is not finite, the tile is flagged.
-constexpr float kLargestCosine = 0.99f;
 
 /// dw [o, 3, 3, channels] of one panel of channels from the sums over tiles of its 36 positions.
 struct FilterGradientJob {
