@@ -36,15 +36,15 @@ function advice(attempts: readonly Attempt[], { version, root, platform }: Syste
   const lines: string[] = [];
   const platforms = packed(root);
   const isPacked = platforms.includes(platform);
-  if (kinds.has('damaged') || (isPacked && kinds.has('version'))) {
-    lines.push(`install the package again: npm install --force spherenet@${version}`);
+  if (kinds.has('damaged') || platforms.length === 0 || (isPacked && kinds.has('version'))) {
+    lines.push(`remove ${root} and install spherenet ${version} again`);
+  } else if (!isPacked) {
+    lines.push(
+      `prebuilt addons are in the package for ${platforms.join(', ')}; elsewhere it is built from source`,
+    );
   }
-  if (kinds.has('glibc')) lines.push('use a newer system: an older glibc cannot be replaced by itself');
+  if (kinds.has('glibc')) lines.push('use a newer system: its glibc cannot be replaced by itself');
   if (kinds.has('node')) lines.push('use a newer Node: 20.17, or any later release');
-  if (!isPacked) {
-    const which = platforms.length > 0 ? `addons for ${platforms.join(', ')} only` : 'no addon at all';
-    lines.push(`${root} holds ${which}; elsewhere it is built from source`);
-  }
   lines.push(
     `build it from source, which takes a C++20 compiler (g++ 11 or clang 14, or newer), make and Python 3:\n` +
       `      ${buildCommand(root)}`,
