@@ -6,15 +6,14 @@
 // the direct product; that of dw by 5e-7 to 6e-7 (test/native/winograd_test.cc). But the bound is another: a
 // result errs in proportion to the largest patch of its tile, not to its own. Therefore what the direct
 // product is better at is left to it, by rules on the data alone:
-//  - tiles in which a result is not finite, so that NaN, infinities and overflow show where they show in a
-//  direct sum;
+//  - tiles in which a result is not finite, so that NaN, infinities and overflow show where they do in a sum;
 //  - SphereConv, forward: tiles whose 6x6 inputs have a sum of squares above kLargestTileSquare, or above
 //    kLargestTileRatio times that of one of their patches plus epsilon;
-//  - SphereConv, dw: tiles whose sum of squares of dy, times that of the inputs, is above kLargestTileRatio
-//  times the
-//    sum over positions of both squares' products, or one of them above kLargestTileSquare; and all of dw
-//    where more than a quarter of the tiles is of this kind;
+//  - SphereConv, dw: tiles in which the sum of squares of dy or of the inputs is above kLargestTileSquare, or
+//    the product of both above kLargestTileRatio times the sum over positions of their squares' products; and
+//    all of dw where more than a quarter of the tiles is of this kind;
 //  - all of dw where an element of it is not finite.
+//
 // Cosines near 1, whose error asin magnifies, need no rule: they err no more than those of the direct
 // product, which there adds up numbers of one sign.
 #pragma once
