@@ -126,8 +126,8 @@ function stagePrebuilds() {
 
 /** The manifest of an installed package: nothing of the checkout's tools, and one script, which builds from source. */
 function stageManifest() {
-  const { private: _, gypfile: __, devDependencies: ___, scripts, ...kept } = manifest;
-  const published = { ...kept, scripts: { 'build:native': scripts['build:native'] } };
+  const published = { ...manifest, scripts: { 'build:native': manifest.scripts['build:native'] } };
+  for (const key of ['private', 'gypfile', 'devDependencies']) delete published[key];
   writeFileSync(join(stage, 'package.json'), `${JSON.stringify(published, null, 2)}\n`);
 }
 

@@ -1,6 +1,7 @@
 #include "build_info.h"
 
-// By the build, for this file only: SPHERENET_VERSION is package.json's; the other two are empty without CUDA.
+// By the build, for this file only: SPHERENET_VERSION is package.json's; the other two are empty without
+// CUDA.
 #ifndef SPHERENET_CUDA_TOOLKIT
 #define SPHERENET_CUDA_TOOLKIT ""
 #define SPHERENET_CUDA_ARCHITECTURES ""
