@@ -28,7 +28,14 @@ export function layerFigure(contestant: string, what: string, median: number, su
 export function syntheticResults(measurements: readonly Measurement[] = FIGURES): BenchResults {
   return {
     ...{ name: 'spherenet bench', format: FORMAT, created: '2026-01-02T03:04:05.000Z', version: '1.2.3' },
-    ...{ command: 'npx spherenet bench', effort: 'full', filter: null, ceilings: CEILINGS, measurements },
+    ...{
+      command: 'npx spherenet bench',
+      effort: 'full',
+      filter: null,
+      ceilings: CEILINGS,
+      measurements,
+      peers: [],
+    },
     machine: {
       ...{ device: 'cpu', simd: 'avx512', threads: 2, processor: 'Abacus', withoutCuda: '', node: 'v20' },
       ...{ platform: 'linux x64', cpu: 'Abacus', cores: 2, memoryBytes: 2 ** 34, lastCacheBytes: 2 ** 25 },

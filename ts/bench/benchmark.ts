@@ -3,6 +3,7 @@ import type { CeilingProbe } from './ceilings';
 import type { Effort } from './effort';
 import type { Kind, Measurement } from './measurement';
 import type { NetworkSpec } from './networks';
+import type { Peers } from './peers';
 import type { StepMemory } from './step_memory';
 
 /** What a benchmark is given and tells. */
@@ -10,6 +11,8 @@ export interface BenchContext {
   readonly device: DeviceName;
   readonly effort: Effort;
   readonly ceilings: CeilingProbe;
+  /** Who else measures the same, if any. */
+  readonly peers: Peers | null;
   readonly signal: AbortSignal;
   /** Measures the memory of a step in a process of its own, whose peaks are of nothing else. */
   readonly measureMemory: (spec: NetworkSpec) => Promise<StepMemory>;

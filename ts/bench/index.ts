@@ -5,6 +5,7 @@ export { FULL, QUICK } from './effort';
 export type { Effort } from './effort';
 export { renderFigures } from './figures';
 export { benchMachine } from './machine';
+export { cpuPeers } from './peers';
 export { createProgress } from './progress';
 export { FORMAT, readResults } from './results';
 export type { BenchResults } from './results';

@@ -21,7 +21,9 @@ export interface BenchResults {
   /** Null where nothing was measured that has a ceiling. */
   readonly ceilings: Ceilings | null;
   readonly measurements: readonly Measurement[];
-  /** Benchmarks that failed, with the reason, and whatever a reader has to know. */
+  /** Names and versions of the peers that measured the same; empty without --peers. */
+  readonly peers: readonly string[];
+  /** Benchmarks that failed, peers that are missing, with the reason, and whatever a reader has to know. */
   readonly notes: readonly string[];
   /** How long it took. */
   readonly seconds: number;

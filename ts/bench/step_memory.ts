@@ -87,7 +87,8 @@ export function stepMemory(network: Omit<NetworkSpec, 'angular'>): Benchmark {
   const subject = networkLabel({ ...network, angular: false });
   return {
     ...{ kind: 'memory', subject, atCeilings: false },
-    async run({ measureMemory, emit }) {
+    async run(context) {
+      const { measureMemory, emit } = context;
       for (const angular of [false, true]) {
         const found = await measureMemory({ ...network, angular });
         const contestant = angular ? 'spherical' : 'plain';
@@ -96,6 +97,7 @@ export function stepMemory(network: Omit<NetworkSpec, 'angular'>): Benchmark {
           emit({ kind: 'memory', subject, what, contestant, unit: 'bytes', ...figure });
         }
       }
+      await context.peers?.measureMemory({ ...network, angular: false }, context);
     },
   };
 }

@@ -6,6 +6,8 @@ import { CeilingProbe } from './ceilings';
 import type { Ceilings } from './ceilings';
 import type { Effort } from './effort';
 import type { Measurement } from './measurement';
+import { Peers } from './peers';
+import type { PeerProgram } from './peer_process';
 import type { BenchProgress } from './progress';
 import { measureMemoryApart } from './step_memory';
 
@@ -14,6 +16,8 @@ export interface SuiteOptions {
   readonly effort: Effort;
   /** Only benchmarks whose name contains this; all by default. */
   readonly filter?: string | undefined;
+  /** Who else is to measure the same; nobody by default. */
+  readonly peers?: readonly PeerProgram[] | undefined;
   readonly signal: AbortSignal;
   readonly progress: BenchProgress;
   /** For a caller that wants no second process. */
@@ -24,6 +28,8 @@ export interface SuiteOutcome {
   readonly measurements: Measurement[];
   readonly ceilings: Ceilings | null;
   readonly notes: string[];
+  /** Names and versions of the peers that were there. */
+  readonly peers: string[];
   readonly seconds: number;
 }
 
@@ -43,9 +49,13 @@ export async function runSuite(options: SuiteOptions): Promise<SuiteOutcome> {
   const begin = performance.now();
   const measurements: Measurement[] = [];
   const notes: string[] = [];
+  using peers = options.peers ? await Peers.start(options.peers) : null;
+  const versions = peers?.versions ?? [];
+  // Ends a peer that is measuring, so that its answer is not waited for.
+  signal.addEventListener('abort', () => peers?.[Symbol.dispose]());
   const ceilings = new CeilingProbe(options.device, effort.ceilingSeconds);
   const context: BenchContext = {
-    ...{ device: options.device, effort, ceilings, signal },
+    ...{ device: options.device, effort, ceilings, peers, signal },
     measureMemory: measureMemory ?? ((spec) => measureMemoryApart(spec, options.device)),
     emit: (measurement) => void measurements.push(measurement),
   };
@@ -69,5 +79,11 @@ export async function runSuite(options: SuiteOptions): Promise<SuiteOutcome> {
     progress.stop();
   }
   if (measurements.length === 0) throw new Error(`nothing could be measured: ${notes.join('; ')}`);
-  return { measurements, ceilings: ceilings.result(), notes, seconds: (performance.now() - begin) / 1000 };
+  return {
+    measurements,
+    ceilings: ceilings.result(),
+    notes: [...(peers?.notes ?? []), ...notes],
+    peers: versions,
+    seconds: (performance.now() - begin) / 1000,
+  };
 }

@@ -1,4 +1,4 @@
-import type { Benchmark } from './benchmark';
+import type { BenchContext, Benchmark } from './benchmark';
 import { timingPlan } from './effort';
 import { buildNetwork, imagesOf, networkLabel } from './networks';
 import type { NetworkSpec } from './networks';
@@ -24,30 +24,35 @@ export function trainingSteps(network: Omit<NetworkSpec, 'angular'>): Benchmark 
   const subject = networkLabel({ ...network, angular: false });
   return {
     ...{ kind: 'step', subject, atCeilings: true },
-    run({ device: where, effort, emit }) {
-      using plain = makeStep({ ...network, angular: false }, where);
-      using spherical = makeStep({ ...network, angular: true }, where);
-      const works = [
-        ['plain', plain],
-        ['spherical', spherical],
-      ] as const;
-      const samples = timeInTurn(
-        works.map(([, { step }]) => ({ call: step })),
-        timingPlan(effort, where, effort.stepSeconds),
-      );
-      works.forEach(([contestant], i) => {
-        const figures = quartiles(samples[i]?.seconds ?? []);
-        const { batch: images } = network;
-        emit({
-          kind: 'step',
-          subject,
-          what: 'training step',
-          contestant,
-          unit: 'seconds',
-          ...figures,
-          images,
-        });
-      });
+    async run(context) {
+      measure(context);
+      await context.peers?.measureStep({ ...network, angular: false }, context);
     },
   };
+
+  function measure({ device: where, effort, emit }: BenchContext): void {
+    using plain = makeStep({ ...network, angular: false }, where);
+    using spherical = makeStep({ ...network, angular: true }, where);
+    const works = [
+      ['plain', plain],
+      ['spherical', spherical],
+    ] as const;
+    const samples = timeInTurn(
+      works.map(([, { step }]) => ({ call: step })),
+      timingPlan(effort, where, effort.stepSeconds),
+    );
+    works.forEach(([contestant], i) => {
+      const figures = quartiles(samples[i]?.seconds ?? []);
+      const { batch: images } = network;
+      emit({
+        kind: 'step',
+        subject,
+        what: 'training step',
+        contestant,
+        unit: 'seconds',
+        ...figures,
+        images,
+      });
+    });
+  }
 }

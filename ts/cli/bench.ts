@@ -7,6 +7,7 @@ import type { Output } from './support';
 interface BenchCommandOptions {
   filter?: string;
   device: 'cpu' | 'cuda';
+  peers?: boolean;
   quick?: boolean;
   list?: boolean;
   out: string;
@@ -23,6 +24,10 @@ export function benchCommand(output: Output): Command {
     .option('--list', 'show the names of the benchmarks')
     .option('--device <name>', 'what to measure: cpu or cuda', oneOf(['cpu', 'cuda']), 'cpu')
     .option('--threads <n>', 'CPU threads (default: as many as CPUs)', wholeNumber(1, 256))
+    .option(
+      '--peers',
+      'PyTorch, onnxruntime-node and TensorFlow.js on the same layers, as far as they are there',
+    )
     .option(
       '--quick',
       'fewer runs and smaller batches of the large networks: within five minutes on two cores',
@@ -45,6 +50,11 @@ function compareCommand(output: Output): Command {
 }
 
 async function bench(options: BenchCommandOptions, output: Output): Promise<void> {
+  if (options.peers === true && options.device === 'cuda') {
+    throw new Error(
+      '--peers must go with --device cpu: on a GPU, bench/gpu/run.sh measures cuDNN and PyTorch',
+    );
+  }
   await checkFolder(options.out);
   // Loaded here, so that help and bad arguments need neither the addon nor the chart library.
   const [{ device }, { useDevice }, suite, { formatJson, writeFiles }] = await Promise.all([
@@ -73,8 +83,9 @@ async function bench(options: BenchCommandOptions, output: Output): Promise<void
   );
   const interruption = catchInterrupt();
   try {
-    const { measurements, ceilings, notes, seconds } = await suite.runSuite({
+    const { measurements, ceilings, notes, peers, seconds } = await suite.runSuite({
       ...{ device: options.device, effort, filter: options.filter, signal: interruption.signal },
+      peers: options.peers === true ? suite.cpuPeers(device.cpu.threads) : undefined,
       progress: suite.createProgress(process.stdout, log),
     });
     const results: BenchResults = {
@@ -84,7 +95,7 @@ async function bench(options: BenchCommandOptions, output: Output): Promise<void
         command: commandLine(options, device.cpu.threads),
         effort: effort.name,
       },
-      ...{ filter: options.filter ?? null, machine, ceilings, measurements, notes, seconds },
+      ...{ filter: options.filter ?? null, machine, ceilings, measurements, peers, notes, seconds },
     };
     const [path, ...figures] = await writeFiles(options.out, {
       'results.json': formatJson(results),
@@ -102,10 +113,11 @@ async function bench(options: BenchCommandOptions, output: Output): Promise<void
 }
 
 /** A command line that does the same again. */
-function commandLine({ filter, device, quick, out }: BenchCommandOptions, threads: number): string {
+function commandLine({ filter, device, peers, quick, out }: BenchCommandOptions, threads: number): string {
   const words = [
     ...['npx', 'spherenet', 'bench'],
     ...(filter === undefined ? [] : ['--filter', filter]),
+    ...(peers === true ? ['--peers'] : []),
     ...(quick === true ? ['--quick'] : []),
     ...['--device', device, '--threads', threads, '--out', out],
   ];
