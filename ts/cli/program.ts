@@ -38,7 +38,12 @@ function createProgram(output: Output): Command {
     .version(packageVersion())
     .configureOutput({ writeOut: output.out, writeErr: output.err })
     .exitOverride();
-  const commands = [trainCommand(output), reproduceCommand(output), benchCommand(output), infoCommand(output)];
+  const commands = [
+    trainCommand(output),
+    reproduceCommand(output),
+    benchCommand(output),
+    infoCommand(output),
+  ];
   for (const command of commands) {
     program.addCommand(command.copyInheritedSettings(program));
     for (const part of command.commands) part.copyInheritedSettings(command);
