@@ -62,8 +62,6 @@ export interface Ended {
   signal: NodeJS.Signals | null;
   output: string;
   errors: string;
-  /** Milliseconds from the signal that was sent to the end. */
-  answeredIn: number;
 }
 
 /** Runs a program in a process of its own; `signal` is sent when it first prints `ready`. */
@@ -76,16 +74,13 @@ export function runProgram(
   const child = spawn(process.execPath, [...nodeArgs, program(name), ...args], {
     env: { ...compiled.env, ...env },
   });
-  let [output, errors, signalled] = ['', '', 0];
+  let [output, errors, signalled] = ['', '', false];
   child.stdout.on('data', (chunk: Buffer) => {
     output += chunk.toString();
-    if (signal && signalled === 0 && output.includes('ready')) {
+    if (signal && !signalled && output.includes('ready')) {
       // Not at once: the native work is to be under way.
-      signalled = 1;
-      setTimeout(() => {
-        signalled = performance.now();
-        child.kill(signal);
-      }, 200);
+      signalled = true;
+      setTimeout(() => child.kill(signal), 200);
     }
   });
   child.stderr.on('data', (chunk: Buffer) => {
@@ -94,7 +89,7 @@ export function runProgram(
   return new Promise((resolve, reject) => {
     child.on('error', reject);
     child.on('close', (code, endSignal) => {
-      resolve({ code, signal: endSignal, output, errors, answeredIn: performance.now() - signalled });
+      resolve({ code, signal: endSignal, output, errors });
     });
   });
 }

@@ -4,15 +4,15 @@ const { ops, random } = require('./library.js');
 const [waiting, handling] = process.argv.slice(2);
 if (handling === 'handler') process.on('SIGINT', () => process.exit(42));
 
-// Some minutes of work in many ops, or in one.
+// Some minutes of work in many ops, or in one: more than a test is given.
 const x = random.normal(waiting === 'one-op' ? [256, 96, 96, 64] : [8, 64, 64, 64]);
-const w = random.normal([512, 5, 5, 64]);
+const w = random.normal([512, 15, 15, 64]);
 const results = [];
 const count = waiting === 'one-op' ? 1 : 300;
 for (let i = 0; i < count; ++i)
   results.push(
     ops.mean(
-      ops.sphereConv2d(x, w, { operator: 'sigmoid', padding: 2, stride: waiting === 'one-op' ? 1 : 2 }),
+      ops.sphereConv2d(x, w, { operator: 'sigmoid', padding: 7, stride: waiting === 'one-op' ? 1 : 2 }),
     ),
   );
 console.log('ready');
