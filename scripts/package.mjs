@@ -134,7 +134,9 @@ function stageManifest() {
 function stageFiles() {
   const made = ['dist', 'prebuilds'];
   for (const entry of [...manifest.files, 'README.md', 'LICENSE'].filter((name) => !made.includes(name))) {
-    cpSync(join(root, entry), join(stage, entry), { recursive: true });
+    // Peers may have been installed there.
+    const filter = (source) => basename(source) !== 'node_modules';
+    cpSync(join(root, entry), join(stage, entry), { recursive: true, filter });
   }
   // Put back by build-native.mjs when the package is to be built.
   cpSync(join(root, 'binding.gyp'), join(stage, 'native/binding.gyp'));
