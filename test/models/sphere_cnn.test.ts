@@ -148,7 +148,7 @@ describe('sphereCnn', () => {
         'sphereCnn: inputShape must be at least 8 × 8, as it is halved by 3 pools',
       ],
       [{ inputShape: [32, 32, 0] }, 'sphereCnn: inputShape must be a whole number of at least 1, got 0'],
-      [{ operator: wrong('arc') }, "SphereConv2d: operator must be one of 'cosine', 'linear', 'sigmoid'"],
+      [{ operator: wrong('arc') }, "sphereCnn: operator must be one of 'cosine', 'linear', 'sigmoid'"],
       [
         { operator: 'none', k: 0.3 },
         "sphereCnn: k must be left out, because operator 'none' has no angles, got 0.3",
