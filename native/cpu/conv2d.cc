@@ -2,6 +2,7 @@
 
 #include "cpu_ops.h"
 #include "implicit_gemm.h"
+#include "weight_gradient.h"
 
 namespace spherenet::cpu {
 namespace {

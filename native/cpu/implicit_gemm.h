@@ -1,5 +1,6 @@
-// The three matrix products behind a convolution, without its patch matrix ever being in memory: blocks of
-// rows are packed where they are used. Plain and SphereConv differ in what they ask of packing and epilogue.
+// The products of patches and filters behind a convolution and its data gradient, without the patch matrix
+// ever being in memory: blocks of rows are read where they are used. Plain and SphereConv differ in what they
+// ask of packing and epilogue.
 #pragma once
 
 #include <algorithm>
@@ -9,26 +10,10 @@
 #include "grouped_loops.h"
 #include "loops.h"
 #include "parallel.h"
-#include "scratch.h"
-#include "simd/kernels.h"
+#include "patch_rows.h"
 #include "winograd.h"
 
 namespace spherenet::cpu {
-
-constexpr int64_t roundUp(int64_t value, int64_t multiple) {
-  return (value + multiple - 1) / multiple * multiple;
-}
-
-/// Packed rows of one task: about a quarter of a second-level cache.
-constexpr int64_t kPackedBytes = 256 * 1024;
-
-/// Stride of packed rows: a whole number of cache lines, and an odd one, so that rows spread over the sets of
-/// the first-level cache.
-template <class T>
-constexpr int64_t packedRowStride(int64_t columns) {
-  constexpr int64_t line = 64 / sizeof(T);
-  return (ceilDivide(columns, line) | 1) * line;
-}
 
 /// How the rows and panels of a product are shared among tasks.
 struct TaskGrid {
@@ -45,32 +30,22 @@ struct TaskGrid {
   }
 };
 
-/// Whether patch rows lie in the image as rows of a matrix.
-inline bool isMatrix(const simd::PatchMap& m) {
-  const auto plain = [](const simd::TapAxis& a) {
-    return a.taps == 1 && a.stride == 1 && a.first == 0 && a.grid == a.source;
-  };
-  return plain(m.h) && plain(m.w);
-}
-
 /// Rows [begin, end) of patches times packed panels [firstPanel, lastPanel) of `columns` columns. `pack` says
 /// what is read and which row values are wanted, with norms pointing at row 0; `product` holds panels (b),
 /// output and epilogue operands for row 0 and column 0.
 template <class T>
 void rowProduct(const simd::PackJob<T>& pack, const simd::GemmJob<T>& product, int64_t columns,
-                const OutputMap& output, int64_t begin, int64_t end, int64_t firstPanel, int64_t lastPanel) {
+                const OutputMap& output, int64_t begin, int64_t end, int64_t firstPanel, int64_t lastPanel,
+                PatchAccess access) {
   const auto& kernel = simd::kernels().set<T>();
   const simd::PatchMap& map = *pack.map;
-  const int64_t steps = map.columns(), stride = packedRowStride<T>(steps), count = end - begin;
-  // Rows that lie 2 KB apart or a multiple would share few sets of the first-level cache.
-  const bool direct = isMatrix(map) && map.channels * static_cast<int64_t>(sizeof(T)) % 2048 != 0;
+  const int64_t steps = map.columns(), count = end - begin;
   T* const values = scratch<T>(ScratchSlot::RowValues, 2 * count);
 
   simd::PackJob<T> job = pack;
   job.rowBegin = begin;
   job.rowEnd = end;
   job.columnEnd = steps;
-  job.packedStride = stride;
   if (pack.norms) {
     job.inverseNorms = values;
     // One task of those that share the rows reports the norms.
@@ -78,11 +53,17 @@ void rowProduct(const simd::PackJob<T>& pack, const simd::GemmJob<T>& product, i
     if (firstPanel != 0) job.normStride = 1;
   }
   if (pack.pixels) job.pixelSums = values;
-  bool packed = !direct;
-  if (direct && (pack.norms || pack.pixels)) packed = kernel.pack(job);
-  if (packed) {
-    job.packed = scratch<T>(ScratchSlot::PackedRows, count * stride);
-    kernel.pack(job);
+  simd::GemmJob<T> part = product;
+  part.steps = steps;
+  bool large = false;
+  if (access == PatchAccess::Window) {
+    readWindow(job, part);
+    large = pack.norms && kernel.norms(job);
+  } else if (access == PatchAccess::Matrix) {
+    readMatrix(job, part);
+    if (pack.norms || pack.pixels) large = kernel.pack(job);
+  } else {
+    readPacked(job, part);
   }
 
   int64_t* const offsets = scratch<int64_t>(ScratchSlot::RowTable, count);
@@ -96,13 +77,8 @@ void rowProduct(const simd::PackJob<T>& pack, const simd::GemmJob<T>& product, i
     }
   }
 
-  simd::GemmJob<T> part = product;
-  part.a = packed ? job.packed : pack.source + begin * map.channels + map.firstChannel;
-  part.aRow = packed ? stride : map.channels;
-  part.aStep = 1;
   part.bStep = kernel.panel;
   part.rows = count;
-  part.steps = steps;
   part.rowOffsets = offsets;
   part.inverseRowNorms = values;
   part.rowFactors = values;
@@ -115,6 +91,14 @@ void rowProduct(const simd::PackJob<T>& pack, const simd::GemmJob<T>& product, i
     if (product.bias) part.bias = product.bias + column;
     part.filters = product.filters.from(column);
     kernel.gemm(part);
+    part.fromMemory = false;
+  }
+  if (!large) return;
+  // Row by row, so that the blocks, which depend on the threads, do not show in the result.
+  for (int64_t row = begin; row < end; ++row) {
+    const T norm = job.norms[(row - begin) * job.normStride];
+    if (!(norm * norm <= simd::kLargestSquare<T> / 2))
+      rowProduct(pack, product, columns, output, row, row + 1, firstPanel, lastPanel, PatchAccess::Packed);
   }
 }
 
@@ -124,12 +108,13 @@ void patchProduct(const simd::PackJob<T>& pack, const simd::GemmJob<T>& product,
                   const OutputMap& output) {
   const auto& kernel = simd::kernels().set<T>();
   const int64_t rows = pack.map->rows(), panels = ceilDivide(columns, kernel.panel);
-  const TaskGrid grid(rows, pack.map->columns() * static_cast<int64_t>(sizeof(T)), kernel.tileRows, panels);
+  const PatchAccess access = patchAccess<T>(*pack.map);
+  const TaskGrid grid(rows, bytesOfRow<T>(*pack.map), kernel.tileRows, panels);
   parallelTasks(grid.rowTasks * grid.panelTasks, [&](int64_t task) {
     const int64_t begin = task / grid.panelTasks * grid.blockRows,
                   firstPanel = task % grid.panelTasks * grid.panelsPerTask;
     rowProduct(pack, product, columns, output, begin, std::min(rows, begin + grid.blockRows), firstPanel,
-               std::min(panels, firstPanel + grid.panelsPerTask));
+               std::min(panels, firstPanel + grid.panelsPerTask), access);
   });
 }
 
@@ -140,6 +125,7 @@ void flaggedProduct(const FlaggedTiles& tiles, const simd::PackJob<T>& pack, con
   constexpr int64_t extent = simd::winograd::kOutputs;
   const simd::PatchMap& map = *pack.map;
   const int64_t panels = ceilDivide(columns, simd::kernels().set<T>().panel);
+  const PatchAccess access = patchAccess<T>(map);
   parallelRanges(tiles.count, 4, [&](int64_t begin, int64_t end) {
     for (int64_t tile = begin; tile < end; ++tile) {
       if (!tiles.flags[tile]) continue;
@@ -147,7 +133,8 @@ void flaggedProduct(const FlaggedTiles& tiles, const simd::PackJob<T>& pack, con
       const int64_t image = tile / (tiles.tilesH * tiles.tilesW);
       for (int64_t i = y; i < std::min(map.h.grid, y + extent); ++i) {
         const int64_t row = (image * map.h.grid + i) * map.w.grid + x;
-        rowProduct(pack, product, columns, output, row, row + std::min(extent, map.w.grid - x), 0, panels);
+        rowProduct(pack, product, columns, output, row, row + std::min(extent, map.w.grid - x), 0, panels,
+                   access);
       }
     }
   });
@@ -249,92 +236,6 @@ void dataGradient(const Conv2dParams& p, const ConvShape& s, const T* dy, const 
       }
     }
   }
-}
-
-/// How the elements of dw are shared among tasks: none is in two, so nothing has to be added up afterwards.
-struct WeightTasks {
-  int64_t panelTasks = 1, filterTasks = 1;
-
-  WeightTasks(int64_t panels, int64_t filters, int64_t tileRows, int64_t maxPanels) {
-    const int64_t threads = threadCount();
-    double best = 0;
-    for (int64_t f = 1; f <= std::min(ceilDivide(filters, tileRows), threads); ++f) {
-      const int64_t least = ceilDivide(panels, maxPanels);
-      for (int64_t k = least; k <= std::min(panels, std::max(least, 4 * threads)); ++k) {
-        // Time of the last thread; packing an element takes about as long as four filters.
-        const double cost = static_cast<double>(ceilDivide(k * f, threads) * ceilDivide(panels, k)) *
-                            static_cast<double>(ceilDivide(filters, f) + 4);
-        if (best > 0 && cost >= best) continue;
-        best = cost;
-        panelTasks = k;
-        filterTasks = f;
-      }
-    }
-  }
-};
-
-/// dw = corr(dy, x) over all positions. finish(filter, begin, end) is called for the elements [begin, end) of
-/// a filter when they are final. finiteOnly: NaN and infinities in x count as 0.
-template <class T, class Finish>
-void weightGradient(const Conv2dParams& p, const ConvShape& s, const T* x, const T* dy, bool finiteOnly,
-                    T* dw, const Finish& finish) {
-  if (hasTinyGroups(s)) return groupedWeightGradient(p, s, x, dy, finiteOnly, dw, finish);
-  if constexpr (sizeof(T) == 4) {
-    if (usesWinograd(p, s) && winogradWeightGradient(p, s, x, dy, finiteOnly, dw)) {
-      parallelRanges(s.o, 8, [&](int64_t begin, int64_t end) {
-        for (int64_t filter = begin; filter < end; ++filter) finish(filter, 0, s.filterSize());
-      });
-      return;
-    }
-  }
-  // Fixed, as the order of summation depends on it.
-  constexpr int64_t kBlockRows = 128;
-  const auto& kernel = simd::kernels().set<T>();
-  const int64_t size = s.filterSize(), panels = ceilDivide(size, kernel.panel), rows = s.positions();
-  const int64_t maxPanels = std::max<int64_t>(1, kPackedBytes / (kBlockRows * kernel.panel * sizeof(T)));
-  const WeightTasks tasks(panels, s.groupFilters, kernel.tileRows, maxPanels);
-
-  parallelTasks(s.groups * tasks.panelTasks * tasks.filterTasks, [&](int64_t task) {
-    const int64_t group = task / (tasks.panelTasks * tasks.filterTasks);
-    const int64_t panelTask = task / tasks.filterTasks % tasks.panelTasks,
-                  filterTask = task % tasks.filterTasks;
-    const int64_t begin = panels * panelTask / tasks.panelTasks * kernel.panel;
-    const int64_t end = std::min(size, panels * (panelTask + 1) / tasks.panelTasks * kernel.panel);
-    const int64_t filterBegin = group * s.groupFilters + s.groupFilters * filterTask / tasks.filterTasks;
-    const int64_t filterEnd = group * s.groupFilters + s.groupFilters * (filterTask + 1) / tasks.filterTasks;
-    const int64_t stride = packedRowStride<T>(roundUp(end - begin, kernel.panel));
-
-    const simd::PatchMap map = inputPatches(p, s, group);
-    simd::PackJob<T> pack;
-    pack.map = &map;
-    pack.source = x;
-    pack.columnBegin = begin;
-    pack.columnEnd = end;
-    pack.packed = scratch<T>(ScratchSlot::PackedRows, kBlockRows * stride);
-    pack.packedStride = stride;
-    pack.finiteOnly = finiteOnly;
-    simd::GemmJob<T> product;
-    product.aRow = 1;
-    product.aStep = s.o;
-    product.bStep = stride;
-    product.rows = filterEnd - filterBegin;
-    product.outRow = size;
-    for (int64_t row = 0; row < rows; row += kBlockRows) {
-      pack.rowBegin = row;
-      pack.rowEnd = std::min(rows, row + kBlockRows);
-      kernel.pack(pack);
-      product.a = dy + row * s.o + filterBegin;
-      product.steps = pack.rowEnd - row;
-      product.epilogue = row == 0 ? simd::Epilogue::Store : simd::Epilogue::Add;
-      for (int64_t column = begin; column < end; column += kernel.panel) {
-        product.b = pack.packed + (column - begin);
-        product.columns = std::min(kernel.panel, end - column);
-        product.out = dw + filterBegin * size + column;
-        kernel.gemm(product);
-      }
-    }
-    for (int64_t filter = filterBegin; filter < filterEnd; ++filter) finish(filter, begin, end);
-  });
 }
 
 }  // namespace spherenet::cpu

@@ -10,8 +10,11 @@ namespace spherenet::cpu {
 enum class ScratchSlot {
   PackedWeights,
   PackedRows,
+  Window,
   PackedColumns,
   RowTable,
+  RowStarts,
+  RunStarts,
   RowValues,
   FilterConstants,
   FilterNorms,

@@ -8,6 +8,7 @@
 #include "cpu_ops.h"
 #include "exact_angles.h"
 #include "implicit_gemm.h"
+#include "weight_gradient.h"
 
 namespace spherenet::cpu {
 namespace {

@@ -1,6 +1,6 @@
 // The matrix product: a register tile of up to kTileRows x kTileVectors accumulators runs over all of the
-// inner dimension; its epilogue then works on the tile while that is in the first-level cache, row by row,
-// and writes each result once.
+// inner dimension. Its rows go where they belong, or, where there is an epilogue, to a buffer on which that
+// works, row by row, while it is in the first-level cache.
 #pragma once
 
 #include "math.h"
@@ -18,19 +18,34 @@ constexpr int kTileRows = 4;  // 8 of 16
 #endif
 constexpr int kTileVectors = 2;
 
-/// tile[i][j] = sum over k of A(i, k) B(k, j), Onto: added to what is there. RowMajor: A's steps are
-/// contiguous (aStep = 1, aRow = stride), else its rows are (aRow = 1, aStep = stride).
-template <class S, bool RowMajor, bool Onto, int Rows, int Vectors>
-void productTile(int64_t steps, const typename S::T* a, int64_t stride, const typename S::T* b, int64_t bStep,
-                 typename S::T* tile) {
-  using V = typename S::V;
-  V sum[Rows][Vectors] = {};
-  if constexpr (Onto) {
+/// Accumulators of a tile, from the rows it is added to or zeros, and back.
+template <class S, int Rows, int Vectors>
+struct Accumulators {
+  typename S::V sum[Rows][Vectors] = {};
+
+  SPHERENET_INLINE void load(typename S::T* const* to) {
 #pragma GCC unroll 14
     for (int i = 0; i < Rows; ++i)
 #pragma GCC unroll 2
-      for (int j = 0; j < Vectors; ++j) sum[i][j] = load<S>(tile + (i * kTileVectors + j) * S::lanes);
+      for (int j = 0; j < Vectors; ++j) sum[i][j] = simd::load<S>(to[i] + j * S::lanes);
   }
+
+  SPHERENET_INLINE void store(typename S::T* const* to) const {
+#pragma GCC unroll 14
+    for (int i = 0; i < Rows; ++i)
+#pragma GCC unroll 2
+      for (int j = 0; j < Vectors; ++j) simd::store<S>(to[i] + j * S::lanes, sum[i][j]);
+  }
+};
+
+/// to[i][j] = sum over k of A(i, k) B(k, j), Onto: added to what is there. RowMajor: A's steps are contiguous
+/// (aStep = 1, aRow = stride), else its rows are (aRow = 1, aStep = stride).
+template <class S, bool RowMajor, bool Onto, int Rows, int Vectors>
+void productTile(int64_t steps, const typename S::T* a, int64_t stride, const typename S::T* b, int64_t bStep,
+                 typename S::T* const* to) {
+  using V = typename S::V;
+  Accumulators<S, Rows, Vectors> tile;
+  if constexpr (Onto) tile.load(to);
   for (int64_t k = 0; k < steps; ++k, b += bStep) {
     V right[Vectors];
 #pragma GCC unroll 2
@@ -39,18 +54,93 @@ void productTile(int64_t steps, const typename S::T* a, int64_t stride, const ty
     for (int i = 0; i < Rows; ++i) {
       const V left = splat<S>(RowMajor ? a[i * stride + k] : a[k * stride + i]);
 #pragma GCC unroll 2
-      for (int j = 0; j < Vectors; ++j) sum[i][j] = S::mulAdd(left, right[j], sum[i][j]);
+      for (int j = 0; j < Vectors; ++j) tile.sum[i][j] = S::mulAdd(left, right[j], tile.sum[i][j]);
     }
   }
+  tile.store(to);
+}
+
+/// The same for rows of A that begin anywhere and consist of runs (see GemmJob). Ahead: fetches the next Rows
+/// rows meanwhile.
+template <class S, bool Ahead, int Rows, int Vectors>
+void runsTile(const GemmJob<typename S::T>& job, int64_t firstRow, typename S::T* const* to) {
+  using V = typename S::V;
+  using T = typename S::T;
+  const T* rows[Rows];
 #pragma GCC unroll 14
-  for (int i = 0; i < Rows; ++i)
+  for (int i = 0; i < Rows; ++i) rows[i] = job.a + job.rowStarts[firstRow + i];
+  const int64_t ahead = Ahead ? job.rowStarts[firstRow + Rows] - job.rowStarts[firstRow] : 0;
+  Accumulators<S, Rows, Vectors> tile;
+  const T* b = job.b;
+  const int64_t bStep = job.bStep;
+  for (int64_t run = 0; run < job.runs; ++run) {
+    int64_t k = job.runStarts[run];
+    const int64_t end = k + job.runSteps;
+    while (k < end) {
+      int64_t stop = end;
+      if constexpr (Ahead) {
+        constexpr int64_t line = 64 / sizeof(T);
+#pragma GCC unroll 14
+        for (int i = 0; i < Rows; ++i) __builtin_prefetch(rows[i] + k + ahead);
+        if (k + line < end) stop = k + line;
+      }
+      for (; k < stop; ++k, b += bStep) {
+        V right[Vectors];
 #pragma GCC unroll 2
-    for (int j = 0; j < Vectors; ++j) store<S>(tile + (i * kTileVectors + j) * S::lanes, sum[i][j]);
+        for (int j = 0; j < Vectors; ++j) right[j] = load<S>(b + j * S::lanes);
+#pragma GCC unroll 14
+        for (int i = 0; i < Rows; ++i) {
+          const V left = splat<S>(rows[i][k]);
+#pragma GCC unroll 2
+          for (int j = 0; j < Vectors; ++j) tile.sum[i][j] = S::mulAdd(left, right[j], tile.sum[i][j]);
+        }
+      }
+    }
+  }
+  tile.store(to);
+}
+
+/// to[i][j] += sum over k of A(i, k) B(k, j), A(i, k) = a[i + k * aStep], where the rows of B begin anywhere
+/// (see GemmJob).
+template <class S, int Rows, int Vectors>
+void stepsTile(const GemmJob<typename S::T>& job, int64_t firstRow, typename S::T* const* to) {
+  using V = typename S::V;
+  const typename S::T* a = job.a + firstRow;
+  Accumulators<S, Rows, Vectors> tile;
+  tile.load(to);
+  for (int64_t k = 0; k < job.steps; ++k, a += job.aStep) {
+    const typename S::T* const b = job.b + job.stepStarts[k];
+    V right[Vectors];
+#pragma GCC unroll 2
+    for (int j = 0; j < Vectors; ++j) right[j] = load<S>(b + j * S::lanes);
+#pragma GCC unroll 14
+    for (int i = 0; i < Rows; ++i) {
+      const V left = splat<S>(a[i]);
+#pragma GCC unroll 2
+      for (int j = 0; j < Vectors; ++j) tile.sum[i][j] = S::mulAdd(left, right[j], tile.sum[i][j]);
+    }
+  }
+  tile.store(to);
+}
+
+template <class S>
+struct JobTiles {
+  void (*at[kTileRows][kTileVectors])(const GemmJob<typename S::T>&, int64_t, typename S::T* const*);
+};
+
+template <class S, bool Ahead, int... Row>
+constexpr JobTiles<S> runsTiles(Indices<Row...>) {
+  return {{{runsTile<S, Ahead, Row + 1, 1>, runsTile<S, Ahead, Row + 1, 2>}...}};
+}
+
+template <class S, int... Row>
+constexpr JobTiles<S> stepsTiles(Indices<Row...>) {
+  return {{{stepsTile<S, Row + 1, 1>, stepsTile<S, Row + 1, 2>}...}};
 }
 
 template <class S>
 using ProductTile = void (*)(int64_t, const typename S::T*, int64_t, const typename S::T*, int64_t,
-                             typename S::T*);
+                             typename S::T* const*);
 
 template <class S>
 struct ProductTiles {
@@ -139,19 +229,41 @@ void finishTile(const GemmJob<typename S::T>& job, int64_t firstRow, int64_t row
 template <class S, Epilogue E>
 void gemmWith(const GemmJob<typename S::T>& job) {
   using T = typename S::T;
+  constexpr bool onto = E == Epilogue::Add;
   static constexpr ProductTiles<S> byRow = productTiles<S, true, false>(FirstIndices<kTileRows>{});
   static constexpr ProductTiles<S> byStep = productTiles<S, false, false>(FirstIndices<kTileRows>{});
+  static constexpr ProductTiles<S> byStepOnto = productTiles<S, false, true>(FirstIndices<kTileRows>{});
+  static constexpr JobTiles<S> runs = runsTiles<S, false>(FirstIndices<kTileRows>{});
+  static constexpr JobTiles<S> runsAhead = runsTiles<S, true>(FirstIndices<kTileRows>{});
+  static constexpr JobTiles<S> bySteps = stepsTiles<S>(FirstIndices<kTileRows>{});
   const bool rowMajor = job.aStep == 1;
-  const ProductTiles<S>& tiles = rowMajor ? byRow : byStep;
   const int vectors = job.columns > S::lanes ? 2 : 1;
+  const bool whole = job.columns == vectors * S::lanes;
+  // Without an epilogue, registers are written to their places.
+  const bool direct = whole && ((E == Epilogue::Store && !job.bias) || (onto && !rowMajor));
+  const ProductTiles<S>& tiles = rowMajor ? byRow : onto && direct ? byStepOnto : byStep;
   // Rows are shared evenly among the tiles, so that no thin one is left at the end.
   const int64_t count = (job.rows + kTileRows - 1) / kTileRows;
   alignas(64) T tile[kTileRows * kTileVectors * S::lanes];
+  T* to[kTileRows];
+  for (int i = 0; i < kTileRows; ++i) to[i] = tile + i * kTileVectors * S::lanes;
   for (int64_t t = 0; t < count; ++t) {
     const int64_t row = job.rows * t / count, rows = job.rows * (t + 1) / count - row;
-    tiles.at[rows - 1][vectors - 1](job.steps, job.a + row * job.aRow, rowMajor ? job.aRow : job.aStep, job.b,
-                                    job.bStep, tile);
-    finishTile<S, E>(job, row, rows, tile);
+    if (direct) {
+      for (int64_t i = 0; i < rows; ++i)
+        to[i] = job.out + (job.rowOffsets ? job.rowOffsets[row + i] : (row + i) * job.outRow);
+    }
+    if (job.rowStarts) {
+      const bool ahead = job.fromMemory && row + 2 * rows <= job.rows;
+      (ahead ? runsAhead : runs).at[rows - 1][vectors - 1](job, row, to);
+    } else if (job.stepStarts) {
+      if (!direct) __builtin_memset(tile, 0, sizeof tile);
+      bySteps.at[rows - 1][vectors - 1](job, row, to);
+    } else {
+      tiles.at[rows - 1][vectors - 1](job.steps, job.a + row * job.aRow, rowMajor ? job.aRow : job.aStep,
+                                      job.b, job.bStep, to);
+    }
+    if (!direct) finishTile<S, E>(job, row, rows, tile);
   }
 }
 

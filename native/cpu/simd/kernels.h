@@ -50,6 +50,47 @@ struct PackJob {
   T* pixelSums = nullptr;
 };
 
+/// Sums of squares up to this are far enough from the end of the range that the products with a filter that
+/// is kept within the same bound are, too.
+template <class T>
+constexpr T kLargestSquare = sizeof(T) == 4 ? T(1e30) : T(1e300);
+
+/// The part of the images that some rows of a patch matrix read, each pixel once and zeros around the images:
+/// patch rows overlap, so this takes far less copying than the rows, and the product reads them out of it.
+template <class T>
+struct WindowJob {
+  const PatchMap* map = nullptr;
+  const T* source = nullptr;
+  int64_t rowBegin = 0, rowEnd = 0;
+  T* pixels = nullptr;           // of the window: windowLines() x windowWidth(), pixelStride elements apart
+  int64_t pixelStride = 0;       // at least the group's channels
+  int64_t* rowStarts = nullptr;  // where in `pixels` the patch of each row begins
+  bool finiteOnly = false;       // NaN and infinities become 0
+  // Optional: sums[row] over the patch of a value of each pixel: values[pixel * valueStride] of the image, or
+  // the sum of squares over the group's channels without `values`. `pixelValues` is room for the window's.
+  T* sums = nullptr;
+  T* pixelValues = nullptr;
+  const T* values = nullptr;
+  int64_t valueStride = 1;
+};
+
+/// Rows copied out of a window: row i is columns [columnBegin, columnEnd) of the runs that begin at
+/// from[rowStarts[i] + runStarts[r]], one after the other, and goes to out + i * outStride.
+template <class T>
+struct RunsJob {
+  const T* from = nullptr;
+  const int64_t *rowStarts = nullptr, *runStarts = nullptr;
+  int64_t rows = 0, runs = 0, runSteps = 0, columnBegin = 0, columnEnd = 0;
+  T* out = nullptr;
+  int64_t outStride = 0;
+};
+
+/// How far the patches at grid positions [begin, end) reach along an image axis. Static: each instruction set
+/// has its own.
+static inline int64_t windowExtent(const TapAxis& axis, int64_t begin, int64_t end) {
+  return (end - begin - 1) * axis.stride + (axis.taps - 1) * axis.step + 1;
+}
+
 /// What g and its derivatives need of a filter. Arrays of one value per filter, each group padded to whole
 /// vectors; for the sigmoid with D = tanh(pi / 4k).
 template <class T>
@@ -88,8 +129,13 @@ template <class T>
 struct GemmJob {
   const T* a = nullptr;  // A(i, k) = a[i * aRow + k * aStep]; aRow or aStep is 1
   int64_t aRow = 0, aStep = 1;
-  const T* b = nullptr;  // B(k, j) = b[k * bStep + j], readable up to a whole number of vectors
+  // Or, with rowStarts: A(i, k) = a[rowStarts[i] + runStarts[k / runSteps] + k % runSteps].
+  const int64_t *rowStarts = nullptr, *runStarts = nullptr;
+  int64_t runs = 1, runSteps = 0;
+  bool fromMemory = false;  // A is in no cache: the rows of the next tile are fetched ahead
+  const T* b = nullptr;     // B(k, j) = b[k * bStep + j], readable up to a whole number of vectors
   int64_t bStep = 0;
+  const int64_t* stepStarts = nullptr;  // instead of k * bStep; only for aRow = 1
   int64_t rows = 0, columns = 0, steps = 0;
   T* out = nullptr;  // row i at out + (rowOffsets ? rowOffsets[i] : i * outRow)
   int64_t outRow = 0;
@@ -124,6 +170,11 @@ struct KernelSet {
   int64_t tileRows;  // rows per register tile
   /// Whether a row had to be scaled (see PackJob::inverseNorms).
   bool (*pack)(const PackJob<T>&);
+  void (*window)(const WindowJob<T>&);
+  void (*packRuns)(const RunsJob<T>&);
+  /// Turns sums of squares, which stand in inverseNorms, into norms. Whether a row has to be packed, as its
+  /// squares or products may leave the range of T.
+  bool (*norms)(const PackJob<T>&);
   void (*gemm)(const GemmJob<T>&);
   /// y = g(y) in place, y [rows, columns] holding cosines; constants of all columns without padding.
   void (*angles)(AngularOperator op, const FilterConstants<T>& filters, T* y, int64_t rows, int64_t columns);

@@ -37,11 +37,6 @@ typename S::T sumOfSquares(const typename S::T* x, int64_t count) {
   return S::sum((sum[0] + sum[1]) + (sum[2] + sum[3]));
 }
 
-/// Sums of squares up to this are far enough from the end of the range that the products with a filter that
-/// is kept within the same bound are, too.
-template <class T>
-constexpr T kLargestSquare = sizeof(T) == 4 ? T(1e30) : T(1e300);
-
 /// Scales a row (of one with a large sum of squares) so that its largest magnitude is in [1, 2), and returns
 /// the factor; 1 where an element is not finite.
 template <class T>
@@ -86,8 +81,9 @@ void normOfLargeRow(const PackJob<typename S::T>& job, int64_t row) {
   job.inverseNorms[row - job.rowBegin] = scaled > 0 ? static_cast<T>(1 / scaled) : T(0);
 }
 
-/// Turns sums of squares, which stand in inverseNorms, into norms. Whether a row was large.
-template <class S>
+/// Turns sums of squares, which stand in inverseNorms, into norms. Whether a row was large; Repack: it has
+/// been dealt with.
+template <class S, bool Repack>
 bool normsOfRows(const PackJob<typename S::T>& job) {
   using V = typename S::V;
   using T = typename S::T;
@@ -103,7 +99,7 @@ bool normsOfRows(const PackJob<typename S::T>& job) {
       job.norms[(first + i) * job.normStride] = norm[i];
       if (squares[i] <= kLargestSquare<T>) continue;
       large = true;
-      normOfLargeRow<S>(job, job.rowBegin + first + i);
+      if constexpr (Repack) normOfLargeRow<S>(job, job.rowBegin + first + i);
     }
   }
   return large;
@@ -211,7 +207,7 @@ bool pack(const PackJob<typename S::T>& job) {
       if (++i == m.h.grid) i = 0, ++image;
     }
   }
-  return job.norms && normsOfRows<S>(job);
+  return job.norms && normsOfRows<S, true>(job);
 }
 
 }  // namespace

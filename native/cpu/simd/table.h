@@ -6,6 +6,7 @@
 #include "math.h"
 #include "patches.h"
 #include "vector.h"
+#include "window.h"
 #include "winograd.h"
 
 namespace spherenet::cpu::simd {
@@ -56,8 +57,21 @@ void sinCosAll(const typename S::T* x, typename S::T* y, int64_t count) {
 
 template <class S>
 constexpr KernelSet<typename S::T> kernelSet = {
-    S::lanes,           kTileVectors* S::lanes, kTileRows,  pack<S>,    gemm<S>,     angles<S>,
-    angularBackward<S>, columnSums<S>,          asinAll<S>, tanhAll<S>, atanhAll<S>, sinCosAll<S>,
+    S::lanes,
+    kTileVectors* S::lanes,
+    kTileRows,
+    pack<S>,
+    window<S>,
+    packRuns<S>,
+    normsOfRows<S, false>,
+    gemm<S>,
+    angles<S>,
+    angularBackward<S>,
+    columnSums<S>,
+    asinAll<S>,
+    tanhAll<S>,
+    atanhAll<S>,
+    sinCosAll<S>,
 };
 
 constexpr int kChains = SPHERENET_SIMD_BYTES == 64 ? 24 : 12;

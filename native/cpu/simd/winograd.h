@@ -233,10 +233,12 @@ void winogradProduct(const winograd::ProductJob& job) {
       rowMajor ? (job.accumulate ? byRowOnto : byRow) : (job.accumulate ? byStepOnto : byStep);
   const int vectors = job.columns > S::lanes ? 2 : 1;
   const int64_t count = (job.rows + kTileRows - 1) / kTileRows;
+  float* to[kTileRows];
   for (int64_t t = 0; t < count; ++t) {
     const int64_t row = job.rows * t / count, rows = job.rows * (t + 1) / count - row;
+    for (int64_t i = 0; i < rows; ++i) to[i] = job.out + (row + i) * kTileVectors * S::lanes;
     tiles.at[rows - 1][vectors - 1](job.steps, job.a + row * job.aRow, rowMajor ? job.aRow : job.aStep, job.b,
-                                    job.bStep, job.out + row * kTileVectors * S::lanes);
+                                    job.bStep, to);
   }
 }
 
