@@ -9,6 +9,7 @@
 #include "conv_shape.h"
 #include "grouped_loops.h"
 #include "loops.h"
+#include "narrow_gradient.h"
 #include "parallel.h"
 #include "patch_rows.h"
 #include "winograd.h"
@@ -211,6 +212,7 @@ template <class T>
 void dataGradient(const Conv2dParams& p, const ConvShape& s, const T* dy, const T* filters, const T* x,
                   const T* r, T* dx) {
   if (hasTinyGroups(s)) return groupedDataGradient(p, s, dy, filters, x, r, dx);
+  if (isNarrow<T>(s)) return narrowDataGradient(p, s, dy, filters, x, r, dx);
   for (int64_t group = 0; group < s.groups; ++group) {
     for (int64_t phaseH = 0; phaseH < std::min<int64_t>(p.strideH, s.h); ++phaseH) {
       for (int64_t phaseW = 0; phaseW < std::min<int64_t>(p.strideW, s.w); ++phaseW) {

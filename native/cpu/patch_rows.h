@@ -133,16 +133,18 @@ void readWindow(const simd::PackJob<T>& pack, simd::GemmJob<T>& product) {
   product.runStarts = window.runStarts;
 }
 
+/// The runs of rows that are one.
+inline constexpr int64_t kNoOffset = 0;
+
 /// Lets `product` read rows as they lie in the image.
 template <class T>
 void readMatrix(const simd::PackJob<T>& pack, simd::GemmJob<T>& product) {
-  static constexpr int64_t kOneRun = 0;
   const int64_t count = pack.rowEnd - pack.rowBegin, channels = pack.map->channels;
   int64_t* const starts = scratch<int64_t>(ScratchSlot::RowStarts, count);
   for (int64_t row = 0; row < count; ++row) starts[row] = row * channels;
   product.a = pack.source + pack.rowBegin * channels + pack.map->firstChannel;
   product.rowStarts = starts;
-  product.runStarts = &kOneRun;
+  product.runStarts = &kNoOffset;
   product.runSteps = product.steps;
   product.fromMemory = true;
 }

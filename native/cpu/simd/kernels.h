@@ -85,6 +85,23 @@ struct RunsJob {
   int64_t outStride = 0;
 };
 
+/// col2im for fewer channels than a vector has lanes: each pixel of lines [lineBegin, lineEnd) of an image
+/// sums up what the patches that hold it have for it, minus `other` times the sum of `rowFactors` over these
+/// patches.
+template <class T>
+struct Col2imJob {
+  const PatchMap* map = nullptr;
+  int64_t image = 0, lineBegin = 0, lineEnd = 0;
+  const T* patches =
+      nullptr;  // those of grid lines from gridBegin on, patchStride apart; whole vectors readable
+  int64_t gridBegin = 0, patchStride = 0;
+  T* out = nullptr;               // the images
+  const T* other = nullptr;       // laid out like out
+  const T* rowFactors = nullptr;  // rowFactors[row * rowFactorStride]; null: nothing is subtracted
+  int64_t rowFactorStride = 1;
+  T* line = nullptr;  // room for (lanes + 1) * map->w.source elements
+};
+
 /// How far the patches at grid positions [begin, end) reach along an image axis. Static: each instruction set
 /// has its own.
 static inline int64_t windowExtent(const TapAxis& axis, int64_t begin, int64_t end) {
@@ -172,6 +189,7 @@ struct KernelSet {
   bool (*pack)(const PackJob<T>&);
   void (*window)(const WindowJob<T>&);
   void (*packRuns)(const RunsJob<T>&);
+  void (*col2im)(const Col2imJob<T>&);
   /// Turns sums of squares, which stand in inverseNorms, into norms. Whether a row has to be packed, as its
   /// squares or products may leave the range of T.
   bool (*norms)(const PackJob<T>&);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "angular.h"
+#include "col2im.h"
 #include "gemm.h"
 #include "math.h"
 #include "patches.h"
@@ -63,6 +64,7 @@ constexpr KernelSet<typename S::T> kernelSet = {
     pack<S>,
     window<S>,
     packRuns<S>,
+    col2im<S>,
     normsOfRows<S, false>,
     gemm<S>,
     angles<S>,
