@@ -226,6 +226,17 @@ void finishTile(const GemmJob<typename S::T>& job, int64_t firstRow, int64_t row
   }
 }
 
+/// Fetches the rows of a tile of what is laid out like the output, so that they arrive during the product. To be
+/// written they are worth it most: stores wait for their lines one after the other. Inlined, as GCC drops calls
+/// of a function that does nothing else.
+template <class S, bool ToWrite>
+SPHERENET_INLINE void prefetchRows(const GemmJob<typename S::T>& job, const typename S::T* at, int64_t firstRow, int64_t rows) {
+  for (int64_t i = firstRow; i < firstRow + rows; ++i) {
+    const typename S::T* const row = at + (job.rowOffsets ? job.rowOffsets[i] : i * job.outRow);
+    for (int64_t j = 0; j < job.columns; j += S::lanes) __builtin_prefetch(row + j, ToWrite);
+  }
+}
+
 template <class S, Epilogue E>
 void gemmWith(const GemmJob<typename S::T>& job) {
   using T = typename S::T;
@@ -253,6 +264,8 @@ void gemmWith(const GemmJob<typename S::T>& job) {
       for (int64_t i = 0; i < rows; ++i)
         to[i] = job.out + (job.rowOffsets ? job.rowOffsets[row + i] : (row + i) * job.outRow);
     }
+    if constexpr (!onto) prefetchRows<S, true>(job, job.out, row, rows);
+    if constexpr (E == Epilogue::MinusRow) prefetchRows<S, false>(job, job.other, row, rows);
     if (job.rowStarts) {
       const bool ahead = job.fromMemory && row + 2 * rows <= job.rows;
       (ahead ? runsAhead : runs).at[rows - 1][vectors - 1](job, row, to);

@@ -7,9 +7,9 @@
 // From here to the end, where templates are instantiated, code may use the instruction set: no header of the
 // standard library may follow.
 #if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx2,fma,prfchw"))), apply_to = function)
 #else
-#pragma GCC target("avx2,fma")
+#pragma GCC target("avx2,fma,prfchw")
 #endif
 
 #define SPHERENET_SIMD_BYTES 32
