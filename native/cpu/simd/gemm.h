@@ -152,7 +152,9 @@ constexpr ProductTiles<S> productTiles(Indices<Row...>) {
   return {{{productTile<S, RowMajor, Onto, Row + 1, 1>, productTile<S, RowMajor, Onto, Row + 1, 2>}...}};
 }
 
-/// g of cosines; `filter` is the constants' place of the first lane.
+/// g of cosines in two stages, the second of which is `rest`: the whole would be a chain of operations so
+/// long that a core cannot hold enough of them to overlap. `filter` is the constants' place of the first
+/// lane.
 template <class S, Epilogue E>
 SPHERENET_INLINE typename S::V angle(const FilterConstants<typename S::T>& filters, typename S::V cosine,
                                      int64_t filter) {
@@ -160,7 +162,14 @@ SPHERENET_INLINE typename S::V angle(const FilterConstants<typename S::T>& filte
   if constexpr (E == Epilogue::Cosine) return c;
   if constexpr (E == Epilogue::SquaredCosine) return c * absolute<S>(c);
   if constexpr (E == Epilogue::Linear) return vectorAsin<S>(c) * typename S::T(2 / kPi);
-  return vectorTanh<S>(vectorAsin<S>(c) * load<S>(filters.slope + filter)) * load<S>(filters.gain + filter);
+  return vectorAsin<S>(c) * load<S>(filters.slope + filter);
+}
+
+template <class S, Epilogue E>
+SPHERENET_INLINE typename S::V rest(const FilterConstants<typename S::T>& filters, typename S::V v,
+                                    int64_t filter) {
+  if constexpr (E == Epilogue::Sigmoid) return vectorTanh<S>(v) * load<S>(filters.gain + filter);
+  return v;
 }
 
 template <class S, Epilogue E>
@@ -168,7 +177,8 @@ void anglesWith(const FilterConstants<typename S::T>& filters, typename S::T* y,
                 int64_t columns) {
   for (int64_t i = 0; i < rows; ++i, y += columns)
     for (int64_t j = 0; j < columns; j += S::lanes)
-      storePart<S>(y + j, angle<S, E>(filters, loadPart<S>(y + j, columns - j), j), columns - j);
+      storePart<S>(y + j, rest<S, E>(filters, angle<S, E>(filters, loadPart<S>(y + j, columns - j), j), j),
+                   columns - j);
 }
 
 template <class S>
@@ -186,8 +196,8 @@ void angles(AngularOperator op, const FilterConstants<typename S::T>& filters, t
   }
 }
 
-/// The result for one vector of a tile's row. `filter` is its first column in the panel, `width` how many of
-/// its lanes count.
+/// The result for one vector of a tile's row, but for the `rest` of an angle. `filter` is its first column in
+/// the panel, `width` how many of its lanes count.
 template <class S, Epilogue E>
 SPHERENET_INLINE typename S::V finish(const GemmJob<typename S::T>& job, typename S::V v,
                                       typename S::V rowFactor, int64_t filter, const typename S::T* out,
@@ -204,8 +214,7 @@ SPHERENET_INLINE typename S::V finish(const GemmJob<typename S::T>& job, typenam
 }
 
 template <class S, Epilogue E>
-void finishTile(const GemmJob<typename S::T>& job, int64_t firstRow, int64_t rows,
-                const typename S::T* tile) {
+void finishTile(const GemmJob<typename S::T>& job, int64_t firstRow, int64_t rows, typename S::T* tile) {
   using T = typename S::T;
   constexpr bool usesRow = E != Epilogue::Store && E != Epilogue::Add;
   for (int64_t i = 0; i < rows; ++i) {
@@ -219,18 +228,32 @@ void finishTile(const GemmJob<typename S::T>& job, int64_t firstRow, int64_t row
     for (int64_t j = 0; j < job.columns; j += S::lanes) {
       T* out = job.out + offset + j;
       const T* other = E == Epilogue::MinusRow ? job.other + offset + j : nullptr;
-      const auto v = load<S>(tile + i * kTileVectors * S::lanes + j);
-      storePart<S>(out, finish<S, E>(job, v, splat<S>(rowFactor), j, out, other, job.columns - j),
-                   job.columns - j);
+      T* const at = tile + i * kTileVectors * S::lanes + j;
+      const auto v = finish<S, E>(job, load<S>(at), splat<S>(rowFactor), j, out, other, job.columns - j);
+      if constexpr (E == Epilogue::Sigmoid) {
+        store<S>(at, v);
+      } else {
+        storePart<S>(out, v, job.columns - j);
+      }
+    }
+  }
+  if constexpr (E == Epilogue::Sigmoid) {
+    for (int64_t i = 0; i < rows; ++i) {
+      T* const out = job.out + (job.rowOffsets ? job.rowOffsets[firstRow + i] : (firstRow + i) * job.outRow);
+      for (int64_t j = 0; j < job.columns; j += S::lanes) {
+        const auto v = load<S>(tile + i * kTileVectors * S::lanes + j);
+        storePart<S>(out + j, rest<S, E>(job.filters, v, j), job.columns - j);
+      }
     }
   }
 }
 
-/// Fetches the rows of a tile of what is laid out like the output, so that they arrive during the product. To be
-/// written they are worth it most: stores wait for their lines one after the other. Inlined, as GCC drops calls
-/// of a function that does nothing else.
+/// Fetches the rows of a tile of what is laid out like the output, so that they arrive during the product. To
+/// be written they are worth it most: stores wait for their lines one after the other. Inlined, as GCC drops
+/// calls of a function that does nothing else.
 template <class S, bool ToWrite>
-SPHERENET_INLINE void prefetchRows(const GemmJob<typename S::T>& job, const typename S::T* at, int64_t firstRow, int64_t rows) {
+SPHERENET_INLINE void prefetchRows(const GemmJob<typename S::T>& job, const typename S::T* at,
+                                   int64_t firstRow, int64_t rows) {
   for (int64_t i = firstRow; i < firstRow + rows; ++i) {
     const typename S::T* const row = at + (job.rowOffsets ? job.rowOffsets[i] : i * job.outRow);
     for (int64_t j = 0; j < job.columns; j += S::lanes) __builtin_prefetch(row + j, ToWrite);

@@ -275,10 +275,22 @@ void outputsWith(const winograd::OutputsJob& job) {
           }
           float* const out = product.out + offset;
           flagged |= !(absolute<S>(to[place]) <= S::max);
-          storePart<S>(out,
-                       finish<S, E>(product, to[place], factor, filter, out, other, product.columns - filter),
-                       product.columns - filter);
+          const int64_t columns = product.columns - filter;
+          const V v = finish<S, E>(product, to[place], factor, filter, out, other, columns);
+          if constexpr (E == Epilogue::Sigmoid) {
+            to[place] = v;
+          } else {
+            storePart<S>(out, v, columns);
+          }
         }
+      if constexpr (E == Epilogue::Sigmoid) {
+        for (int64_t i = 0; i < height; ++i)
+          for (int64_t j = 0; j < width; ++j) {
+            const V v = rest<S, E>(product.filters, to[i * winograd::kOutputs + j], filter);
+            storePart<S>(product.out + first + i * job.rowStride + j * job.columnStride + filter, v,
+                         product.columns - filter);
+          }
+      }
     }
     for (int lane = 0; lane < S::lanes; ++lane)
       if (flagged[lane]) job.flags[tile] = 1;
