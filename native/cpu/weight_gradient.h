@@ -66,8 +66,9 @@ struct WeightGradientTask {
   int64_t begin() const { return panels.begin(firstPanel); }
   int64_t end() const { return panels.begin(lastPanel - 1) + panels.width(lastPanel - 1); }
 
-  /// dw += the product over all positions; `product` has a, rows and out for position, filter and column 0.
-  void run(simd::PackJob<T> pack, simd::GemmJob<T> product) const {
+  /// dw += the product over positions [first, last); `product` has a, rows and out for position, filter and
+  /// column 0.
+  void run(simd::PackJob<T> pack, simd::GemmJob<T> product, int64_t first, int64_t last) const {
     const auto& kernel = simd::kernels().set<T>();
     const T* const dy = product.a;
     T* const dw = product.out;
@@ -78,9 +79,9 @@ struct WeightGradientTask {
     if (!fromWindow) pack.packed = scratch<T>(ScratchSlot::PackedRows, blockRows * pack.packedStride);
     product.bStep = pack.packedStride;
     product.epilogue = simd::Epilogue::Add;
-    for (int64_t row = 0; row < map.rows(); row += blockRows) {
+    for (int64_t row = first; row < last; row += blockRows) {
       pack.rowBegin = row;
-      pack.rowEnd = std::min(map.rows(), row + blockRows);
+      pack.rowEnd = std::min(last, row + blockRows);
       product.a = dy + row * product.aStep;
       product.steps = pack.rowEnd - row;
       const Window<T> window = read(pack);
@@ -110,6 +111,91 @@ struct WeightGradientTask {
   }
 };
 
+/// The weight gradient without Winograd's algorithm.
+template <class T>
+struct DirectWeightGradient {
+  const Conv2dParams& p;
+  const ConvShape& s;
+  const T *x, *dy;
+  bool finiteOnly;
+
+  const simd::KernelSet<T>& kernel = simd::kernels().set<T>();
+  int64_t size = s.filterSize();
+  simd::PatchMap first = inputPatches(p, s, 0);
+  PatchAccess access = patchAccess<T>(first);
+  WindowLayout<T> layout{first};
+  bool fromWindow = access == PatchAccess::Window && layout.fillsVectors(kernel.lanes);
+  ColumnPanels panels{kernel.panel, fromWindow ? layout.runs : 1, fromWindow ? layout.runSteps : size};
+  // The same on any number of threads, as the order of summation depends on it.
+  int64_t blockRows = fromWindow ? std::clamp<int64_t>(kWindowBytes / bytesOfRow<T>(first), 64, 256) : 128;
+
+  /// to[filter * size ...] = the sums over positions [begin, end) for some filters of a group, from
+  /// `firstFilter` on, and panels.
+  void sum(int64_t group, int64_t firstFilter, int64_t filters, int64_t firstPanel, int64_t lastPanel,
+           int64_t begin, int64_t end, T* to) const {
+    const simd::PatchMap map = inputPatches(p, s, group);
+    const WeightGradientTask<T> task{map,        layout,     panels,    access,
+                                     fromWindow, firstPanel, lastPanel, blockRows};
+    for (int64_t filter = 0; filter < filters; ++filter)
+      std::fill(to + filter * size + task.begin(), to + filter * size + task.end(), T(0));
+    simd::PackJob<T> pack;
+    pack.source = x;
+    pack.finiteOnly = finiteOnly;
+    simd::GemmJob<T> product;
+    product.a = dy + firstFilter;
+    product.aRow = 1;
+    product.aStep = s.o;
+    product.rows = filters;
+    product.out = to;
+    product.outRow = size;
+    task.run(pack, product, begin, end);
+  }
+
+  /// Each task has elements of dw for itself.
+  template <class Finish>
+  void byElements(T* dw, const Finish& finish) const {
+    const int64_t packed = kPackedBytes / (blockRows * kernel.panel * static_cast<int64_t>(sizeof(T)));
+    const WeightTasks tasks(panels.count, s.groupFilters, kernel.tileRows,
+                            fromWindow ? panels.count : std::max<int64_t>(1, packed), fromWindow ? 0.5 : 4);
+    parallelTasks(s.groups * tasks.panelTasks * tasks.filterTasks, [&](int64_t task) {
+      const int64_t group = task / (tasks.panelTasks * tasks.filterTasks);
+      const int64_t k = task / tasks.filterTasks % tasks.panelTasks, f = task % tasks.filterTasks;
+      const int64_t firstPanel = panels.count * k / tasks.panelTasks,
+                    lastPanel = panels.count * (k + 1) / tasks.panelTasks;
+      const int64_t begin = group * s.groupFilters + s.groupFilters * f / tasks.filterTasks,
+                    end = group * s.groupFilters + s.groupFilters * (f + 1) / tasks.filterTasks;
+      sum(group, begin, end - begin, firstPanel, lastPanel, 0, s.positions(), dw + begin * size);
+      const int64_t lastColumn = panels.begin(lastPanel - 1) + panels.width(lastPanel - 1);
+      for (int64_t filter = begin; filter < end; ++filter)
+        finish(filter, panels.begin(firstPanel), lastColumn);
+    });
+  }
+
+  /// Each task has some positions, and the sums of all are added up afterwards.
+  template <class Finish>
+  void byPositions(T* dw, const Finish& finish) const {
+    const int64_t ranges = ceilDivide(s.positions(), kRangeRows), elements = s.o * size;
+    T* const partial = scratch<T>(ScratchSlot::Partials, ranges * elements);
+    parallelTasks(s.groups * ranges, [&](int64_t task) {
+      const int64_t group = task % s.groups, range = task / s.groups, begin = range * kRangeRows;
+      sum(group, group * s.groupFilters, s.groupFilters, 0, panels.count, begin,
+          std::min(s.positions(), begin + kRangeRows),
+          partial + range * elements + group * s.groupFilters * size);
+    });
+    parallelRanges(s.o, 8, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin * size; i < end * size; ++i) {
+        double total = 0;
+        for (int64_t range = 0; range < ranges; ++range)
+          total += static_cast<double>(partial[range * elements + i]);
+        dw[i] = static_cast<T>(total);
+      }
+      for (int64_t filter = begin; filter < end; ++filter) finish(filter, 0, size);
+    });
+  }
+
+  static constexpr int64_t kRangeRows = 4096;
+};
+
 /// dw = corr(dy, x) over all positions. finish(filter, begin, end) is called for the elements [begin, end) of
 /// a filter when they are final. finiteOnly: NaN and infinities in x count as 0.
 template <class T, class Finish>
@@ -124,51 +210,10 @@ void weightGradient(const Conv2dParams& p, const ConvShape& s, const T* x, const
       return;
     }
   }
-  const auto& kernel = simd::kernels().set<T>();
-  const int64_t size = s.filterSize();
-  const simd::PatchMap first = inputPatches(p, s, 0);
-  const PatchAccess access = patchAccess<T>(first);
-  const WindowLayout<T> layout(first);
-  const bool fromWindow = access == PatchAccess::Window && layout.fillsVectors(kernel.lanes);
-  const ColumnPanels panels(kernel.panel, fromWindow ? layout.runs : 1, fromWindow ? layout.runSteps : size);
-  // The same on any number of threads, as the order of summation depends on it.
-  const int64_t blockRows =
-      fromWindow ? std::clamp<int64_t>(kWindowBytes / bytesOfRow<T>(first), 64, 256) : 128;
-  const int64_t packedPanels = kPackedBytes / (blockRows * kernel.panel * static_cast<int64_t>(sizeof(T)));
-  const WeightTasks tasks(panels.count, s.groupFilters, kernel.tileRows,
-                          fromWindow ? panels.count : std::max<int64_t>(1, packedPanels),
-                          fromWindow ? 0.5 : 4);
-
-  parallelTasks(s.groups * tasks.panelTasks * tasks.filterTasks, [&](int64_t task) {
-    const int64_t group = task / (tasks.panelTasks * tasks.filterTasks);
-    const int64_t panelTask = task / tasks.filterTasks % tasks.panelTasks,
-                  filterTask = task % tasks.filterTasks;
-    const int64_t filterBegin = group * s.groupFilters + s.groupFilters * filterTask / tasks.filterTasks;
-    const int64_t filterEnd = group * s.groupFilters + s.groupFilters * (filterTask + 1) / tasks.filterTasks;
-    const simd::PatchMap map = inputPatches(p, s, group);
-    const WeightGradientTask<T> part{map,
-                                     layout,
-                                     panels,
-                                     access,
-                                     fromWindow,
-                                     panels.count * panelTask / tasks.panelTasks,
-                                     panels.count * (panelTask + 1) / tasks.panelTasks,
-                                     blockRows};
-    for (int64_t filter = filterBegin; filter < filterEnd; ++filter)
-      std::fill(dw + filter * size + part.begin(), dw + filter * size + part.end(), T(0));
-    simd::PackJob<T> pack;
-    pack.source = x;
-    pack.finiteOnly = finiteOnly;
-    simd::GemmJob<T> product;
-    product.a = dy + filterBegin;
-    product.aRow = 1;
-    product.aStep = s.o;
-    product.rows = filterEnd - filterBegin;
-    product.out = dw + filterBegin * size;
-    product.outRow = size;
-    part.run(pack, product);
-    for (int64_t filter = filterBegin; filter < filterEnd; ++filter) finish(filter, part.begin(), part.end());
-  });
+  const DirectWeightGradient<T> direct{p, s, x, dy, finiteOnly};
+  // One panel leaves nothing to share but filters, for each of which all positions would be read.
+  if (direct.panels.count == 1) return direct.byPositions(dw, finish);
+  direct.byElements(dw, finish);
 }
 
 }  // namespace spherenet::cpu
