@@ -127,7 +127,10 @@ struct DirectWeightGradient {
   bool fromWindow = access == PatchAccess::Window && layout.fillsVectors(kernel.lanes);
   ColumnPanels panels{kernel.panel, fromWindow ? layout.runs : 1, fromWindow ? layout.runSteps : size};
   // The same on any number of threads, as the order of summation depends on it.
-  int64_t blockRows = fromWindow ? std::clamp<int64_t>(kWindowBytes / bytesOfRow<T>(first), 64, 256) : 128;
+  int64_t blockRows = fromWindow ? std::clamp<int64_t>(kWindowBytes / bytesOfRow<T>(first), 64, 256) : 256;
+
+  /// Whether there is little of dw and much to read, which every task that has some of dw would have to do.
+  bool sharesPositions() const { return s.o * size <= 16 * kRangeRows && s.positions() >= 16 * kRangeRows; }
 
   /// to[filter * size ...] = the sums over positions [begin, end) for some filters of a group, from
   /// `firstFilter` on, and panels.
@@ -193,7 +196,7 @@ struct DirectWeightGradient {
     });
   }
 
-  static constexpr int64_t kRangeRows = 4096;
+  static constexpr int64_t kRangeRows = 1024;
 };
 
 /// dw = corr(dy, x) over all positions. finish(filter, begin, end) is called for the elements [begin, end) of
@@ -211,8 +214,7 @@ void weightGradient(const Conv2dParams& p, const ConvShape& s, const T* x, const
     }
   }
   const DirectWeightGradient<T> direct{p, s, x, dy, finiteOnly};
-  // One panel leaves nothing to share but filters, for each of which all positions would be read.
-  if (direct.panels.count == 1) return direct.byPositions(dw, finish);
+  if (direct.sharesPositions()) return direct.byPositions(dw, finish);
   direct.byElements(dw, finish);
 }
 
