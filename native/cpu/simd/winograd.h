@@ -140,7 +140,16 @@ void transformTiles(const winograd::TilesJob& job) {
       }
     float* const out = job.out + (tile - job.tileBegin) * job.tileStride;
     const int64_t channels = job.channelEnd - job.channelBegin;
+    // The next tile has this many columns of pixels for itself; its lines are too short for hardware to foresee.
+    const int64_t ahead = tj + 1 < m.w.tiles ? winograd::kOutputs * m.channels : 0;
     for (int64_t c = 0; c < channels; c += S::lanes) {
+      if (ahead) {
+#pragma GCC unroll 6
+        for (int i = 0; i < extent; ++i)
+#pragma GCC unroll 4
+          for (int j = extent - winograd::kOutputs; j < extent; ++j)
+            __builtin_prefetch(pixels[i * extent + j] + c + ahead);
+      }
       V from[extent * extent], to[winograd::kPositions];
 #pragma GCC unroll 36
       for (int i = 0; i < extent * extent; ++i) from[i] = loadPart<S>(pixels[i] + c, channels - c);
