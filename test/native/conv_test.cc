@@ -56,21 +56,48 @@ Case randomCase() {
   }
 }
 
+void testShape(const Case& t) {
+  const Values x = randomValues(t.n * t.h * t.w * t.c, 1), w = randomValues(t.o * t.filterSize(), 0.3);
+  const Values dy = randomValues(t.positions() * t.o, 1);
+  const Values bias = pick(0, 1) ? randomValues(t.o, 1) : Values{};
+  Values k;
+  if (t.a.op == AngularOperator::Sigmoid && pick(0, 1)) {
+    k = Values(pick(0, 1) ? 1 : t.o);
+    for (double& e : k) e = static_cast<double>(0.25f + 0.05f * static_cast<float>(pick(0, 12)));
+  }
+  checkPlain<float>(t, x, w, bias, dy);
+  checkPlain<double>(t, x, w, bias, dy);
+  checkSphere<float>(t, x, w, k, dy);
+  checkSphere<double>(t, x, w, k, dy);
+}
+
 void testRandomShapes(int count) {
-  for (int i = 0; i < count; ++i) {
-    const Case t = randomCase();
-    const Values x = randomValues(t.n * t.h * t.w * t.c, 1), w = randomValues(t.o * t.filterSize(), 0.3);
-    const Values dy = randomValues(t.positions() * t.o, 1);
-    const Values bias = pick(0, 1) ? randomValues(t.o, 1) : Values{};
-    Values k;
-    if (t.a.op == AngularOperator::Sigmoid && pick(0, 1)) {
-      k = Values(pick(0, 1) ? 1 : t.o);
-      for (double& e : k) e = static_cast<double>(0.25f + 0.05f * static_cast<float>(pick(0, 12)));
-    }
-    checkPlain<float>(t, x, w, bias, dy);
-    checkPlain<double>(t, x, w, bias, dy);
-    checkSphere<float>(t, x, w, k, dy);
-    checkSphere<double>(t, x, w, k, dy);
+  for (int i = 0; i < count; ++i) testShape(randomCase());
+}
+
+/// What random shapes are too small for: pixels that collide in the first-level cache, blocks that end within
+/// images and lines, and the splits among tasks of an image's gradients.
+void testLargeShapes() {
+  // n, h, w, c, o, kernel, stride, padding, dilation, groups
+  constexpr int kShapes[][10] = {
+      {1, 6, 5, 512, 8, 3, 2, 1, 1, 1},     {2, 7, 6, 1024, 40, 2, 1, 1, 2, 2},
+      {3, 5, 5, 512, 70, 1, 1, 0, 1, 1},    {2, 9, 9, 64, 40, 1, 2, 0, 1, 1},
+      {2, 92, 90, 3, 12, 3, 1, 1, 1, 1},    {1, 131, 129, 6, 4, 3, 1, 1, 1, 2},
+      {1, 130, 66, 2, 5, 5, 1, 2, 1, 1},    {1, 90, 160, 3, 3, 7, 2, 3, 1, 1},
+      {3, 29, 23, 32, 36, 5, 1, 2, 1, 1},   {5, 19, 21, 24, 70, 3, 2, 1, 1, 1},
+      {1, 150, 120, 20, 10, 1, 1, 0, 1, 1}, {4, 33, 17, 48, 34, 3, 1, 0, 2, 1},
+  };
+  for (const auto& [n, h, w, c, o, kernel, stride, padding, dilation, groups] : kShapes) {
+    Case t;
+    t.n = n, t.h = h, t.w = w, t.c = c, t.o = o;
+    t.kh = t.kw = kernel;
+    t.p.strideH = t.p.strideW = stride;
+    t.p.padTop = t.p.padBottom = t.p.padLeft = t.p.padRight = padding;
+    t.p.dilationH = t.p.dilationW = dilation;
+    t.p.groups = groups;
+    t.a.op = static_cast<AngularOperator>(pick(0, 3));
+    t.a.k = 0.3;
+    testShape(t);
   }
 }
 
@@ -240,6 +267,7 @@ int main(int argc, char** argv) {
     if (argc > 1 && !std::strcmp(argv[1], "--bench")) return runBench(ops);
     testFunctions();
     testRandomShapes(argc > 1 ? std::stoi(argv[1]) : 300);
+    testLargeShapes();
     testExtremes<float>();
     testExtremes<double>();
     testNotFinite();

@@ -140,7 +140,8 @@ void transformTiles(const winograd::TilesJob& job) {
       }
     float* const out = job.out + (tile - job.tileBegin) * job.tileStride;
     const int64_t channels = job.channelEnd - job.channelBegin;
-    // The next tile has this many columns of pixels for itself; its lines are too short for hardware to foresee.
+    // The next tile has this many columns of pixels for itself; its lines are too short for hardware to
+    // foresee.
     const int64_t ahead = tj + 1 < m.w.tiles ? winograd::kOutputs * m.channels : 0;
     for (int64_t c = 0; c < channels; c += S::lanes) {
       if (ahead) {
