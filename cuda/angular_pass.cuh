@@ -8,8 +8,8 @@
 #include "device/angular.cuh"
 #include "device/norm_gradient.cuh"
 #include "device/numeric.cuh"
-#include "device/row_column_sums.cuh"
 #include "elementwise.cuh"
+#include "row_column_totals.cuh"
 
 namespace spherenet::cuda {
 
@@ -173,19 +173,6 @@ __global__ void __launch_bounds__(RowColumnGrid::kThreads, 2) angularBackward(An
                                    finishRow);
 }
 
-/// r of rows that are in several chunks.
-template <class C>
-__global__ void finishRowSums(const C* __restrict__ partial, int chunks, int64_t count,
-                              const C* __restrict__ nx, C* __restrict__ r) {
-  for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < count;
-       i += int64_t{gridDim.x} * blockDim.x) {
-    C sum = 0;
-    for (int chunk = 0; chunk < chunks; ++chunk) sum += partial[chunk * count + i];
-    const C inverse = inverseNormOf(nx[i]);
-    r[i] = sum * inverse * inverse;
-  }
-}
-
 template <class T, int Width, int Vectors, bool FromCosine, bool Norm>
 void launchPass(const Context& context, const AngularPass<T, Norm>& pass, int64_t segments) {
   launch(context, angularBackward<T, Width, Vectors, FromCosine, Norm>,
@@ -199,7 +186,8 @@ void runPass(const Context& context, AngularPass<T, Norm> pass, int64_t rows, co
              const Tensor& dk) {
   using C = Compute<T>;
   const int64_t sumGroups = pass.depthwise ? 1 : pass.groups;
-  pass.grid = RowColumnGrid(rows, pass.filters / sumGroups, Width, sumGroups, context.multiprocessors);
+  constexpr int kMost = RowColumnGrid::mostVectors(Width);
+  pass.grid = RowColumnGrid(rows, pass.filters / sumGroups, Width, sumGroups, context.multiprocessors, kMost);
   const RowColumnGrid& grid = pass.grid;
   const int64_t sums = int64_t{grid.rowBlocks} * 2 * pass.filters, normCount = rows * pass.groups;
   const bool split = grid.chunks > 1 && !pass.depthwise;
@@ -211,7 +199,7 @@ void runPass(const Context& context, AngularPass<T, Norm> pass, int64_t rows, co
   if (grid.vectors == 1) {
     launchPass<T, Width, 1, FromCosine>(context, pass, segments);
   } else {
-    launchPass<T, Width, 2, FromCosine>(context, pass, segments);
+    launchPass<T, Width, kMost, FromCosine>(context, pass, segments);
   }
   ColumnTotals<C, 2> totals;
   totals.partial = pass.partial;
@@ -220,12 +208,8 @@ void runPass(const Context& context, AngularPass<T, Norm> pass, int64_t rows, co
   totals.out[0] = q.as<C>();
   totals.out[1] = dk.as<C>();
   totals.shared[1] = dk && dk.size() == 1 && pass.filters > 1;
-  launch(context, columnTotals<C, 2>, dim3(static_cast<unsigned>(ceilDivide(pass.filters, 32)), dk ? 2 : 1),
-         kColumnTotalsThreads, sizeof(ColumnTotalsShared), totals);
-  if (!split) return;
-  const int64_t blocks = std::min<int64_t>(ceilDivide(normCount, 256), 8 * context.multiprocessors);
-  launch(context, finishRowSums<C>, dim3(static_cast<unsigned>(blocks)), 256, 0, pass.rPartial, grid.chunks,
-         normCount, pass.nx, pass.r);
+  launchColumnTotals(context, totals, dk ? 2 : 1);
+  if (split) launchRowTotals(context, pass.rPartial, grid.chunks, normCount, pass.nx, true, pass.r);
 }
 
 /// The pass over tensors as sphereConv2dAngularBackward has them.

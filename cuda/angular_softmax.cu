@@ -11,13 +11,13 @@ namespace {
 
 constexpr double kLowest = -std::numeric_limits<double>::infinity();
 
-template <class T, bool WholeBlock>
+template <class T>
 __global__ void __launch_bounds__(kLossThreads, 1)
-    marginLoss(const AngularParams a, const MarginParams m, int64_t rows, int64_t classes,
+    marginLoss(bool wholeBlock, const AngularParams a, const MarginParams m, int64_t rows, int64_t classes,
                const T* __restrict__ cosines, const T* __restrict__ norms, const int32_t* __restrict__ labels,
                T* __restrict__ probabilities, double* losses, T* loss) {
   auto& shared = dynamicShared<LossShared>();
-  const RowTeam<WholeBlock> team(shared);
+  const RowTeam team(shared, wholeBlock);
   const OtherClasses<T> others(a, m);
   const double spread = m.smoothing / static_cast<double>(classes);
   for (int64_t row = team.first; row < rows; row += team.step) {
@@ -56,13 +56,13 @@ __global__ void __launch_bounds__(kLossThreads, 1)
   writeMeanLoss(losses, rows, shared, loss);
 }
 
-template <class T, bool WholeBlock>
+template <class T>
 __global__ void __launch_bounds__(kLossThreads, 1)
-    marginLossBackward(const AngularParams a, const MarginParams m, int64_t rows, int64_t classes,
-                       const T* __restrict__ cosines, const T* __restrict__ norms,
+    marginLossBackward(bool wholeBlock, const AngularParams a, const MarginParams m, int64_t rows,
+                       int64_t classes, const T* __restrict__ cosines, const T* __restrict__ norms,
                        const int32_t* __restrict__ labels, const T* __restrict__ probabilities,
                        const T* __restrict__ dloss, T* __restrict__ dcosines, T* __restrict__ radial) {
-  const RowTeam<WholeBlock> team(dynamicShared<LossShared>());
+  const RowTeam team(dynamicShared<LossShared>(), wholeBlock);
   const OtherClasses<T> others(a, m);
   const double spread = m.smoothing / static_cast<double>(classes);
   const double factor = static_cast<double>(*dloss) / static_cast<double>(rows);
@@ -108,11 +108,10 @@ void CudaOps::angularSoftmax(const AngularParams& a, const MarginParams& m, cons
   const LossGrid g(cosines.shape);
   withFloat(cosines.dtype, [&](auto type) {
     using T = decltype(type);
-    const auto kernel = g.wholeBlock ? marginLoss<T, true> : marginLoss<T, false>;
     const Workspace losses(context_, static_cast<size_t>(g.rows) * sizeof(double));
-    launch(context_, kernel, g.forwardBlocks(), kLossThreads, sizeof(LossShared), a, m, g.rows, g.classes,
-           cosines.as<T>(), norms.as<T>(), labels.as<int32_t>(), probabilities.as<T>(), losses.as<double>(),
-           loss.as<T>());
+    launch(context_, marginLoss<T>, g.forwardBlocks(), kLossThreads, sizeof(LossShared), g.wholeBlock, a, m,
+           g.rows, g.classes, cosines.as<T>(), norms.as<T>(), labels.as<int32_t>(), probabilities.as<T>(),
+           losses.as<double>(), loss.as<T>());
     launchMeanLoss(context_, g, losses.as<double>(), loss.as<T>());
   });
 }
@@ -124,10 +123,9 @@ void CudaOps::angularSoftmaxBackward(const AngularParams& a, const MarginParams&
   const LossGrid g(cosines.shape);
   withFloat(cosines.dtype, [&](auto type) {
     using T = decltype(type);
-    const auto kernel = g.wholeBlock ? marginLossBackward<T, true> : marginLossBackward<T, false>;
-    launch(context_, kernel, g.blocks(), kLossThreads, sizeof(LossShared), a, m, g.rows, g.classes,
-           cosines.as<T>(), norms.as<T>(), labels.as<int32_t>(), probabilities.as<T>(), dloss.as<T>(),
-           dcosines.as<T>(), radial.as<T>());
+    launch(context_, marginLossBackward<T>, g.blocks(), kLossThreads, sizeof(LossShared), g.wholeBlock, a, m,
+           g.rows, g.classes, cosines.as<T>(), norms.as<T>(), labels.as<int32_t>(), probabilities.as<T>(),
+           dloss.as<T>(), dcosines.as<T>(), radial.as<T>());
   });
 }
 

@@ -1,6 +1,6 @@
 #include "cuda_ops.h"
 #include "device/numeric.cuh"
-#include "device/row_column_sums.cuh"
+#include "row_column_totals.cuh"
 #include "weight_gradient.h"
 
 namespace spherenet::cuda {
@@ -11,13 +11,14 @@ struct alignas(Width * sizeof(T)) Elements {
   T at[Width];
 };
 
-template <class T, int Width, int Vectors>
+/// There are no sums of rows, so columns may be in any number of chunks: one vector a lane is enough.
+template <class T, int Width>
 __global__ void __launch_bounds__(RowColumnGrid::kThreads, 2)
     biasSums(RowColumnGrid grid, const T* __restrict__ dy, int64_t columns, Compute<T>* partial) {
   using C = Compute<T>;
   using Part = Elements<T, Width>;
-  constexpr int kRows = RowColumnGrid::rowsInFlight(Vectors);
-  auto& shared = dynamicShared<ColumnSumsShared<C, Width, Vectors, 1>>();
+  constexpr int kRows = RowColumnGrid::rowsInFlight(1);
+  auto& shared = dynamicShared<ColumnSumsShared<C, Width, 1, 1>>();
   const int rowBlock = static_cast<int>(blockIdx.x) % grid.rowBlocks;
   const int chunk = static_cast<int>(blockIdx.x) / grid.rowBlocks;
   const auto visit = [&](int64_t row, int step, int count, int vector, C(&columnSums)[Width][1],
@@ -34,39 +35,25 @@ __global__ void __launch_bounds__(RowColumnGrid::kThreads, 2)
 #pragma unroll
         for (int j = 0; j < Width; ++j) columnSums[j][0] += toCompute(parts[i].at[j]);
   };
-  rowColumnSums<Width, Vectors, 1>(grid, rowBlock, chunk, shared, columns, partial + rowBlock * columns,
-                                   visit, [](int64_t, C) {});
+  rowColumnSums<Width, 1, 1>(grid, rowBlock, chunk, shared, columns, partial + rowBlock * columns, visit,
+                             [](int64_t, C) {});
 }
 
 template <class T, int Width>
 void run(const Context& context, const Tensor& dy, const Tensor& dbias) {
   using C = Compute<T>;
   const int64_t columns = dbias.size(), rows = dy.size() / columns;
-  const RowColumnGrid grid(rows, columns, Width, 1, context.multiprocessors);
+  const RowColumnGrid grid(rows, columns, Width, 1, context.multiprocessors, 1);
   const Workspace workspace(context, static_cast<size_t>(grid.rowBlocks * columns) * sizeof(C));
-  const auto pass = [&](auto vectors) {
-    constexpr int kVectors = decltype(vectors)::value;
-    launch(context, biasSums<T, Width, kVectors>, dim3(static_cast<unsigned>(grid.rowBlocks * grid.chunks)),
-           RowColumnGrid::kThreads, sizeof(ColumnSumsShared<C, Width, kVectors, 1>), grid, dy.as<T>(),
-           columns, workspace.as<C>());
-  };
-  switch (grid.vectors) {
-    case 1:
-      pass(std::integral_constant<int, 1>{});
-      break;
-    case 2:
-      pass(std::integral_constant<int, 2>{});
-      break;
-    default:
-      pass(std::integral_constant<int, 3>{});
-  }
+  launch(context, biasSums<T, Width>, dim3(static_cast<unsigned>(grid.rowBlocks * grid.chunks)),
+         RowColumnGrid::kThreads, sizeof(ColumnSumsShared<C, Width, 1, 1>), grid, dy.as<T>(), columns,
+         workspace.as<C>());
   ColumnTotals<C, 1> totals;
   totals.partial = workspace.as<C>();
   totals.blocks = grid.rowBlocks;
   totals.columns = columns;
   totals.out[0] = dbias.as<C>();
-  launch(context, columnTotals<C, 1>, dim3(static_cast<unsigned>(ceilDivide(columns, 32))),
-         kColumnTotalsThreads, sizeof(ColumnTotalsShared), totals);
+  launchColumnTotals(context, totals);
 }
 
 }  // namespace

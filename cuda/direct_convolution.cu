@@ -10,16 +10,6 @@ namespace {
 
 constexpr unsigned kDirectThreads = 256;
 
-/// Filters of activations of dtype T are of T or float32; those in float32 are rounded to T.
-template <class T, class W>
-__device__ __forceinline__ Compute<T> filterValue(W w) {
-  if constexpr (std::is_same_v<T, W>) {
-    return toCompute(w);
-  } else {
-    return toCompute(toStorage<T>(w));
-  }
-}
-
 /// A sum of squares up to which, and from which on, it and products within the same bounds are as precise as
 /// T is.
 template <class T>
@@ -73,6 +63,7 @@ struct DirectForward {
   ConvGeometry geometry;
   const T* x;
   const void* w;
+  bool filtersAreFloat;
   const C* bias;
   T* y;
   // SphereConv only:
@@ -84,18 +75,21 @@ struct DirectForward {
   DirectFilter<T>* filters;
   C *nx, *nw;
   T* cosines;  // optional
+
+  __device__ __forceinline__ C filter(int64_t index) const {
+    return loadFilter<T>(w, filtersAreFloat, index);
+  }
 };
 
 /// One thread a filter: norms and the constants of g.
-template <class T, class W>
+template <class T>
 __global__ void prepareFilters(DirectForward<T> job) {
   using C = Compute<T>;
   const int o = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x), size = job.geometry.filterSize();
   if (o >= job.geometry.o) return;
-  const W* const w = static_cast<const W*>(job.w) + int64_t{o} * size;
   DirectFilter<T> filter;
   filter.wide = scaledNorm(job.epsilon, [&](const auto& each) {
-    for (int i = 0; i < size; ++i) each(static_cast<double>(filterValue<T>(w[i])));
+    for (int i = 0; i < size; ++i) each(static_cast<double>(job.filter(int64_t{o} * size + i)));
   });
   const C norm = filter.wide.template norm<C>();
   const double square = static_cast<double>(norm) * static_cast<double>(norm);
@@ -121,9 +115,10 @@ __device__ __forceinline__ void forEachTap(const ConvGeometry& g, const Position
   }
 }
 
-/// The cosine where squares or products may leave the range of T: in float64, both vectors scaled.
-template <class T, class W>
-__device__ double wideCosine(const DirectForward<T>& job, const Position& position, const T* x, const W* w,
+/// The cosine where squares or products may leave the range of T: in float64, both vectors scaled. `w`: the
+/// filter's first element.
+template <class T>
+__device__ double wideCosine(const DirectForward<T>& job, const Position& position, const T* x, int64_t w,
                              const ScaledNorm& filter, ScaledNorm& patch) {
   const ConvGeometry& g = job.geometry;
   patch = scaledNorm(job.epsilon, [&](const auto& each) {
@@ -135,13 +130,13 @@ __device__ double wideCosine(const DirectForward<T>& job, const Position& positi
   forEachTap(g, position, [&](int64_t pixel, int tap) {
     for (int c = 0; c < g.groupChannels; ++c)
       product += static_cast<double>(toCompute(x[pixel + c])) * patch.scale *
-                 (static_cast<double>(filterValue<T>(w[tap * g.groupChannels + c])) * filter.scale);
+                 (static_cast<double>(job.filter(w + tap * g.groupChannels + c)) * filter.scale);
   });
   return product * patch.inverse * filter.inverse;
 }
 
 /// One thread a result, lanes along filters.
-template <class T, class W, bool Sphere>
+template <class T, bool Sphere>
 __global__ void __launch_bounds__(kDirectThreads, 4) directForward(DirectForward<T> job) {
   using C = Compute<T>;
   const ConvGeometry& g = job.geometry;
@@ -151,12 +146,12 @@ __global__ void __launch_bounds__(kDirectThreads, 4) directForward(DirectForward
   const int o = static_cast<int>(place.rest), group = o / g.groupFilters;
   const Position position = Position::at(g, place.value);
   const T* const x = job.x + int64_t{group} * g.groupChannels;
-  const W* const w = static_cast<const W*>(job.w) + int64_t{o} * g.filterSize();
+  const int64_t w = int64_t{o} * g.filterSize();
   C product = 0, squares = 0;
   forEachTap(g, position, [&](int64_t pixel, int tap) {
     for (int c = 0; c < g.groupChannels; ++c) {
       const C value = toCompute(x[pixel + c]);
-      product += value * filterValue<T>(w[tap * g.groupChannels + c]);
+      product += value * job.filter(w + tap * g.groupChannels + c);
       if constexpr (Sphere) squares += value * value;
     }
   });
@@ -185,6 +180,7 @@ struct DirectGradient {
   ConvGeometry geometry;
   const T* dy;
   const void* w;
+  bool filtersAreFloat;
   const T* x;
   const C* r;  // optional
   T* dx;
@@ -199,7 +195,7 @@ __device__ __forceinline__ int outputOf(int at, int tap, int pad, int dilation, 
 
 /// One thread an element of dx, lanes along channels. Where r is given, filters that are not finite count as
 /// zeros: nothing flows back to them.
-template <class T, class W>
+template <class T>
 __global__ void __launch_bounds__(kDirectThreads, 4) directGradient(DirectGradient<T> job) {
   using C = Compute<T>;
   const ConvGeometry& g = job.geometry;
@@ -209,7 +205,7 @@ __global__ void __launch_bounds__(kDirectThreads, 4) directGradient(DirectGradie
   const int channel = static_cast<int>(pixel.rest), group = channel / g.groupChannels;
   const int y = static_cast<int>(image.rest), x = static_cast<int>(row.rest), size = g.filterSize();
   const int firstFilter = group * g.groupFilters;
-  const W* const w = static_cast<const W*>(job.w) + int64_t{firstFilter} * size + channel % g.groupChannels;
+  const int64_t w = int64_t{firstFilter} * size + channel % g.groupChannels;
   C sum = 0, box = 0;
   for (int kh = 0; kh < g.kh; ++kh) {
     const int i = outputOf(y, kh, g.padTop, g.dilationH, g.strideH, g.oh);
@@ -219,9 +215,9 @@ __global__ void __launch_bounds__(kDirectThreads, 4) directGradient(DirectGradie
       if (j < 0) continue;
       const int64_t position = (image.value * g.oh + i) * g.ow + j;
       const T* const dy = job.dy + position * g.o + firstFilter;
-      const W* const tap = w + (kh * g.kw + kw) * g.groupChannels;
+      const int64_t tap = w + (kh * g.kw + kw) * g.groupChannels;
       for (int o = 0; o < g.groupFilters; ++o) {
-        const C weight = filterValue<T>(tap[int64_t{o} * size]);
+        const C weight = loadFilter<T>(job.w, job.filtersAreFloat, tap + int64_t{o} * size);
         if (!job.r || weight - weight == 0) sum += toCompute(dy[o]) * weight;
       }
       if (job.r) box += job.r[position * g.groups + group];
@@ -232,18 +228,6 @@ __global__ void __launch_bounds__(kDirectThreads, 4) directGradient(DirectGradie
     if (value - value == 0) sum -= value * box;
   }
   job.dx[index] = toStorage<T>(sum);
-}
-
-/// Calls f with values of the activations' dtype and of the filters'.
-template <class F>
-void withStorages(DType activations, DType filters, const F& f) {
-  withStorage(activations, [&](auto zero) {
-    using T = decltype(zero);
-    if constexpr (sizeof(T) == 2) {
-      if (filters == DType::Float32) return f(zero, float{});
-    }
-    f(zero, zero);
-  });
 }
 
 dim3 gridOf(int64_t threads) {
@@ -260,30 +244,31 @@ bool isDirect(const ConvShape& shape, DType dtype) {
 
 void directConv2d(const Context& context, const Conv2dParams& p, const Tensor& x, const Tensor& w,
                   const Tensor& bias, const Tensor& y) {
-  withStorages(x.dtype, w.dtype, [&](auto zero, auto filterZero) {
+  withStorage(x.dtype, [&](auto zero) {
     using T = decltype(zero);
     DirectForward<T> job{};
     job.geometry = ConvGeometry(p, ConvShape(p, x.shape, w.shape, y.shape));
     job.x = x.as<T>();
     job.w = w.data;
+    job.filtersAreFloat = w.dtype == DType::Float32;
     job.bias = bias.as<Compute<T>>();
     job.y = y.as<T>();
-    launch(context, directForward<T, decltype(filterZero), false>, gridOf(y.size()), kDirectThreads, 0, job);
+    launch(context, directForward<T, false>, gridOf(y.size()), kDirectThreads, 0, job);
   });
 }
 
 void directSphereConv2d(const Context& context, const Conv2dParams& p, const AngularParams& a,
                         const Tensor& x, const Tensor& w, const Tensor& k, const Tensor& y, const Tensor& nx,
                         const Tensor& nw, const Tensor& c) {
-  withStorages(x.dtype, w.dtype, [&](auto zero, auto filterZero) {
+  withStorage(x.dtype, [&](auto zero) {
     using T = decltype(zero);
-    using W = decltype(filterZero);
     using C = Compute<T>;
     DirectForward<T> job{};
     job.geometry = ConvGeometry(p, ConvShape(p, x.shape, w.shape, y.shape));
     const Workspace filters(context, static_cast<size_t>(job.geometry.o) * sizeof(DirectFilter<T>));
     job.x = x.as<T>();
     job.w = w.data;
+    job.filtersAreFloat = w.dtype == DType::Float32;
     job.y = y.as<T>();
     job.ks = k.as<C>();
     job.k = static_cast<C>(a.k);
@@ -294,24 +279,25 @@ void directSphereConv2d(const Context& context, const Conv2dParams& p, const Ang
     job.nx = nx.as<C>();
     job.nw = nw.as<C>();
     job.cosines = c.as<T>();
-    launch(context, prepareFilters<T, W>, dim3(static_cast<unsigned>(ceilDivide(job.geometry.o, 64))), 64, 0,
+    launch(context, prepareFilters<T>, dim3(static_cast<unsigned>(ceilDivide(job.geometry.o, 64))), 64, 0,
            job);
-    launch(context, directForward<T, W, true>, gridOf(y.size()), kDirectThreads, 0, job);
+    launch(context, directForward<T, true>, gridOf(y.size()), kDirectThreads, 0, job);
   });
 }
 
 void directDataGradient(const Context& context, const Conv2dParams& p, const Tensor& dy, const Tensor& w,
                         const Tensor& x, const Tensor& r, const Tensor& dx) {
-  withStorages(dx.dtype, w.dtype, [&](auto zero, auto filterZero) {
+  withStorage(dx.dtype, [&](auto zero) {
     using T = decltype(zero);
     DirectGradient<T> job{};
     job.geometry = ConvGeometry(p, ConvShape(p, dx.shape, w.shape, dy.shape));
     job.dy = dy.as<T>();
     job.w = w.data;
+    job.filtersAreFloat = w.dtype == DType::Float32;
     job.x = x.as<T>();
     job.r = r.as<Compute<T>>();
     job.dx = dx.as<T>();
-    launch(context, directGradient<T, decltype(filterZero)>, gridOf(dx.size()), kDirectThreads, 0, job);
+    launch(context, directGradient<T>, gridOf(dx.size()), kDirectThreads, 0, job);
   });
 }
 

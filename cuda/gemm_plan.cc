@@ -18,11 +18,11 @@ struct TileInfo {
 // 16-bit numbers through mma.sync. Warps of 64x64 need 64 clocks of the first and 103 of the second for 32
 // terms of the inner dimension, with copying just in balance; smaller ones are bound by reading. With 64
 // columns, 256 rows keep such warps; 96 divides 96, 192 and 288 without waste; the smaller tiles are for
-// outputs that fill too few multiprocessors, and for few columns.
+// outputs that fill too few multiprocessors, and for few columns. A tile of 128x64 besides would, by the
+// model below, make 3 layers in 100 a fifteenth faster.
 constexpr TileInfo kTiles[] = {{TileShape::Tile128x128, 128, 128, 4, 64, 64, 2, true},
                                {TileShape::Tile256x64, 256, 64, 4, 64, 64, 2, true},
                                {TileShape::Tile128x96, 128, 96, 4, 64, 48, 2, true},
-                               {TileShape::Tile128x64, 128, 64, 4, 64, 32, 3, false},
                                {TileShape::Tile64x64, 64, 64, 4, 32, 32, 4, false},
                                {TileShape::Tile256x32, 256, 32, 4, 64, 32, 2, false}};
 constexpr TileInfo kElements = {TileShape::Elements128x64, 128, 64, 8, 32, 32, 2, false};

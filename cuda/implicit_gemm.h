@@ -20,15 +20,7 @@ void gemmDataGradient(const Context& context, const Conv2dParams& p, const Tenso
 // ---- between implicit_gemm.cu, gemm_plan.cc and implicit_gemm_<type>.cu
 
 /// Rows x columns of a block.
-enum class TileShape {
-  Elements128x64,
-  Tile256x32,
-  Tile64x64,
-  Tile128x64,
-  Tile256x64,
-  Tile128x96,
-  Tile128x128
-};
+enum class TileShape { Elements128x64, Tile256x32, Tile64x64, Tile256x64, Tile128x96, Tile128x128 };
 
 struct GemmPlan {
   TileShape tile;

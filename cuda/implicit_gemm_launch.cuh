@@ -36,8 +36,6 @@ void launchImplicitGemm(const Context& context, const GemmPlan& plan, const Gemm
       return launchTile<GemmTile<256, 32, 64, 32, 2>, Operand>(context, plan, arguments);
     case TileShape::Tile64x64:
       return launchTile<GemmTile<64, 64, 32, 32, 4 - kFewer>, Operand>(context, plan, arguments);
-    case TileShape::Tile128x64:
-      return launchTile<GemmTile<128, 64, 64, 32, 3 - kFewer>, Operand>(context, plan, arguments);
     default:
       break;
   }

@@ -13,7 +13,7 @@ struct LossGrid {
   static constexpr int64_t kBlockElements = 65536;
 
   int64_t rows, classes;
-  bool wholeBlock;  // RowTeam<wholeBlock>
+  bool wholeBlock;  // RowTeam::wholeBlock
 
   explicit LossGrid(const Dims& shape)
       : rows(shape[0]), classes(shape[1]), wholeBlock(classes > kWarpClasses) {}

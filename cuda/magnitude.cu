@@ -6,8 +6,8 @@
 #include "device/angular.cuh"
 #include "device/conv_geometry.cuh"
 #include "device/numeric.cuh"
-#include "device/row_column_sums.cuh"
 #include "elementwise.cuh"
+#include "row_column_totals.cuh"
 
 namespace spherenet::cuda {
 namespace {
@@ -255,18 +255,6 @@ __global__ void __launch_bounds__(RowColumnGrid::kThreads, 2) magnitudeBackward(
                                    finishRow);
 }
 
-/// radial of rows that are in several chunks.
-template <class C>
-__global__ void finishRadial(const C* __restrict__ partial, int chunks, int64_t count,
-                             const C* __restrict__ nx, C* __restrict__ radial) {
-  for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < count;
-       i += int64_t{gridDim.x} * blockDim.x) {
-    C sum = 0;
-    for (int chunk = 0; chunk < chunks; ++chunk) sum += partial[chunk * count + i];
-    radial[i] = sum * inverseNormOf(nx[i]);
-  }
-}
-
 template <class T, int Width, int Vectors>
 void launchPass(const Context& context, const MagnitudePass<T>& pass, int64_t segments) {
   launch(context, magnitudeBackward<T, Width, Vectors>,
@@ -280,7 +268,8 @@ void runBackward(const Context& context, MagnitudePass<T> pass, const Tensor& dr
   using C = Compute<T>;
   const MagnitudeTensors<T>& m = pass.m;
   const int64_t sumGroups = pass.depthwise ? 1 : m.groups;
-  pass.grid = RowColumnGrid(m.rows, m.filters / sumGroups, Width, sumGroups, context.multiprocessors);
+  constexpr int kMost = RowColumnGrid::mostVectors(Width);
+  pass.grid = RowColumnGrid(m.rows, m.filters / sumGroups, Width, sumGroups, context.multiprocessors, kMost);
   const RowColumnGrid& grid = pass.grid;
   const int64_t sums = int64_t{grid.rowBlocks} * m.filters, normCount = m.rows * m.groups;
   const bool split = grid.chunks > 1 && !pass.depthwise;
@@ -292,7 +281,7 @@ void runBackward(const Context& context, MagnitudePass<T> pass, const Tensor& dr
   if (grid.vectors == 1) {
     launchPass<T, Width, 1>(context, pass, segments);
   } else {
-    launchPass<T, Width, 2>(context, pass, segments);
+    launchPass<T, Width, kMost>(context, pass, segments);
   }
   if (dradius) {
     ColumnTotals<C, 1> totals;
@@ -301,13 +290,9 @@ void runBackward(const Context& context, MagnitudePass<T> pass, const Tensor& dr
     totals.columns = m.filters;
     totals.out[0] = dradius.as<C>();
     totals.shared[0] = dradius.size() == 1 && m.filters > 1;
-    launch(context, columnTotals<C, 1>, dim3(static_cast<unsigned>(ceilDivide(m.filters, 32))),
-           kColumnTotalsThreads, sizeof(ColumnTotalsShared), totals);
+    launchColumnTotals(context, totals);
   }
-  if (!split) return;
-  const int64_t blocks = std::min<int64_t>(ceilDivide(normCount, 256), 8 * context.multiprocessors);
-  launch(context, finishRadial<C>, dim3(static_cast<unsigned>(blocks)), 256, 0, pass.radialPartial,
-         grid.chunks, normCount, m.nx, pass.radial);
+  if (split) launchRowTotals(context, pass.radialPartial, grid.chunks, normCount, m.nx, false, pass.radial);
 }
 
 /// average and mean of native/ops.h from a sum of `count` norms; without a sum, what was averaged.

@@ -7,12 +7,13 @@ namespace spherenet::cuda {
 namespace {
 
 /// Against (1 - smoothing) * onehot + smoothing / classes.
-template <class T, bool WholeBlock>
+template <class T>
 __global__ void __launch_bounds__(kLossThreads, 1)
-    crossEntropy(double smoothing, int64_t rows, int64_t classes, const T* __restrict__ logits,
-                 const int32_t* __restrict__ labels, T* __restrict__ probabilities, double* losses, T* loss) {
+    crossEntropy(bool wholeBlock, double smoothing, int64_t rows, int64_t classes,
+                 const T* __restrict__ logits, const int32_t* __restrict__ labels,
+                 T* __restrict__ probabilities, double* losses, T* loss) {
   auto& shared = dynamicShared<LossShared>();
-  const RowTeam<WholeBlock> team(shared);
+  const RowTeam team(shared, wholeBlock);
   for (int64_t row = team.first; row < rows; row += team.step) {
     const T* x = logits + row * classes;
     T* p = probabilities + row * classes;
@@ -43,12 +44,12 @@ __global__ void __launch_bounds__(kLossThreads, 1)
   writeMeanLoss(losses, rows, shared, loss);
 }
 
-template <class T, bool WholeBlock>
+template <class T>
 __global__ void __launch_bounds__(kLossThreads, 1)
-    crossEntropyBackward(double smoothing, int64_t rows, int64_t classes, const T* __restrict__ probabilities,
-                         const int32_t* __restrict__ labels, const T* __restrict__ dloss,
-                         T* __restrict__ dlogits) {
-  const RowTeam<WholeBlock> team(dynamicShared<LossShared>());
+    crossEntropyBackward(bool wholeBlock, double smoothing, int64_t rows, int64_t classes,
+                         const T* __restrict__ probabilities, const int32_t* __restrict__ labels,
+                         const T* __restrict__ dloss, T* __restrict__ dlogits) {
+  const RowTeam team(dynamicShared<LossShared>(), wholeBlock);
   const T factor = static_cast<T>(static_cast<double>(*dloss) / static_cast<double>(rows));
   const T base = static_cast<T>(smoothing / static_cast<double>(classes)),
           peak = static_cast<T>(1 - smoothing);
@@ -70,11 +71,10 @@ void CudaOps::softmaxCrossEntropy(double smoothing, const Tensor& logits, const 
   const LossGrid g(logits.shape);
   withFloat(logits.dtype, [&](auto type) {
     using T = decltype(type);
-    const auto kernel = g.wholeBlock ? crossEntropy<T, true> : crossEntropy<T, false>;
     const Workspace losses(context_, static_cast<size_t>(g.rows) * sizeof(double));
-    launch(context_, kernel, g.forwardBlocks(), kLossThreads, sizeof(LossShared), smoothing, g.rows,
-           g.classes, logits.as<T>(), labels.as<int32_t>(), probabilities.as<T>(), losses.as<double>(),
-           loss.as<T>());
+    launch(context_, crossEntropy<T>, g.forwardBlocks(), kLossThreads, sizeof(LossShared), g.wholeBlock,
+           smoothing, g.rows, g.classes, logits.as<T>(), labels.as<int32_t>(), probabilities.as<T>(),
+           losses.as<double>(), loss.as<T>());
     launchMeanLoss(context_, g, losses.as<double>(), loss.as<T>());
   });
 }
@@ -85,9 +85,9 @@ void CudaOps::softmaxCrossEntropyBackward(double smoothing, const Tensor& probab
   const LossGrid g(dlogits.shape);
   withFloat(dlogits.dtype, [&](auto type) {
     using T = decltype(type);
-    const auto kernel = g.wholeBlock ? crossEntropyBackward<T, true> : crossEntropyBackward<T, false>;
-    launch(context_, kernel, g.blocks(), kLossThreads, sizeof(LossShared), smoothing, g.rows, g.classes,
-           probabilities.as<T>(), labels.as<int32_t>(), dloss.as<T>(), dlogits.as<T>());
+    launch(context_, crossEntropyBackward<T>, g.blocks(), kLossThreads, sizeof(LossShared), g.wholeBlock,
+           smoothing, g.rows, g.classes, probabilities.as<T>(), labels.as<int32_t>(), dloss.as<T>(),
+           dlogits.as<T>());
   });
 }
 

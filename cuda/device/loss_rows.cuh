@@ -16,28 +16,27 @@ struct LossShared {
   double scratch[kBlockScratch];
 };
 
-/// The threads of a row.
-template <bool WholeBlock>
+/// The threads of a row. Which ones they are is known at run time only: a template would double the losses'
+/// code, and memory is their limit.
 struct RowTeam {
   LossShared& shared;
+  bool wholeBlock;
   int thread, size;     // of the row
   int64_t first, step;  // rows
 
-  __device__ __forceinline__ explicit RowTeam(LossShared& s) : shared(s) {
+  __device__ __forceinline__ RowTeam(LossShared& s, bool whole) : shared(s), wholeBlock(whole) {
     constexpr int kWarps = kLossThreads / kWarpSize;
-    size = WholeBlock ? kLossThreads : kWarpSize;
-    thread = static_cast<int>(threadIdx.x) % size;
-    first = WholeBlock ? blockIdx.x : int64_t{blockIdx.x} * kWarps + threadIdx.x / kWarpSize;
-    step = WholeBlock ? gridDim.x : int64_t{gridDim.x} * kWarps;
+    size = wholeBlock ? kLossThreads : kWarpSize;
+    thread = static_cast<int>(threadIdx.x) & (size - 1);
+    first = wholeBlock ? blockIdx.x : int64_t{blockIdx.x} * kWarps + threadIdx.x / kWarpSize;
+    step = wholeBlock ? gridDim.x : int64_t{gridDim.x} * kWarps;
   }
   __device__ __forceinline__ double sum(double value) const {
-    if constexpr (WholeBlock) return blockSum(value, shared.scratch);
-    return warpSum(value);
+    return wholeBlock ? blockSum(value, shared.scratch) : warpSum(value);
   }
   /// NaN counts as the least value.
   __device__ __forceinline__ double most(double value) const {
-    if constexpr (WholeBlock) return blockMax(value, shared.scratch, value);
-    return warpMax(value);
+    return wholeBlock ? blockMax(value, shared.scratch, value) : warpMax(value);
   }
 };
 

@@ -56,6 +56,16 @@ __device__ __forceinline__ T toStorage(Compute<T> x) {
   }
 }
 
+/// An element of filters of T or, where T has 16 bits, perhaps of float32, which is rounded to T as the
+/// operand of a product is.
+template <class T>
+__device__ __forceinline__ Compute<T> loadFilter(const void* w, bool isFloat, int64_t index) {
+  if constexpr (sizeof(T) == 2) {
+    if (isFloat) return toCompute(toStorage<T>(static_cast<const float*>(w)[index]));
+  }
+  return toCompute(static_cast<const T*>(w)[index]);
+}
+
 /// A gradient as it is stored. What is beyond float16's range becomes its largest number, as infinity times
 /// the zeros of a patch would be NaN.
 template <class T>

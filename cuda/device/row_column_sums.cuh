@@ -18,7 +18,9 @@ namespace spherenet::cuda {
 struct RowColumnGrid {
   static constexpr int kThreads = 256;
   static constexpr int kWarps = kThreads / 32;
-  static constexpr int kMaxVectors = 2;  // of a lane; more would take registers, and code for few widths
+  /// Vectors of a lane, at most; more would take registers. Element by element one is enough: what is
+  /// neither aligned nor a multiple of a vector may as well have more chunks.
+  __host__ __device__ static constexpr int mostVectors(int width) { return width == 1 ? 1 : 2; }
 
   /// Rows a lane has in flight.
   __host__ __device__ static constexpr int rowsInFlight(int vectors) { return vectors == 1 ? 4 : 2; }
@@ -33,20 +35,13 @@ struct RowColumnGrid {
 
   RowColumnGrid() = default;
   /// `repeats`: how many such matrices one launch covers. Blocks that fit on the device at once share the
-  /// rows.
-  RowColumnGrid(int64_t rowCount, int64_t columns, int width, int64_t repeats, int multiprocessors)
+  /// rows. `most`: vectors of a lane.
+  RowColumnGrid(int64_t rowCount, int64_t columns, int width, int64_t repeats, int multiprocessors, int most)
       : rows(rowCount), columnVectors(static_cast<int>(columns / width)) {
-    chunks = (columnVectors + 32 * kMaxVectors - 1) / (32 * kMaxVectors);
+    chunks = (columnVectors + 32 * most - 1) / (32 * most);
     chunkVectors = (columnVectors + chunks - 1) / chunks;
-    int best = 0;
-    for (int each = 1; each <= kMaxVectors; ++each) {
-      int along = 1;
-      while (along < 32 && along * each < chunkVectors) along *= 2;
-      if (along * each < chunkVectors || (best > 0 && along * each >= best)) continue;
-      best = along * each;
-      lanes = along;
-      vectors = each;
-    }
+    while (lanes < 32 && lanes < chunkVectors) lanes *= 2;
+    while (lanes * vectors < chunkVectors) ++vectors;
     const int64_t tiles = (rows + tileRows() - 1) / tileRows(), resident = 4 * int64_t{multiprocessors};
     rowBlocks = static_cast<int>(std::min(tiles, std::max<int64_t>(1, resident / (repeats * chunks))));
   }
@@ -104,14 +99,16 @@ __device__ __forceinline__ void rowColumnSums(const RowColumnGrid& grid, int row
   }
 
   // Lanes that share columns, then warps, in order.
+#pragma unroll 1
+  for (int offset = grid.lanes; offset < 32; offset *= 2)
 #pragma unroll
-  for (int v = 0; v < Vectors; ++v)
+    for (int v = 0; v < Vectors; ++v)
 #pragma unroll
-    for (int j = 0; j < Width; ++j)
+      for (int j = 0; j < Width; ++j)
 #pragma unroll
-      for (int s = 0; s < Sums; ++s)
-        for (int offset = grid.lanes; offset < 32; offset *= 2)
+        for (int s = 0; s < Sums; ++s)
           columnSums[v][j][s] += __shfl_xor_sync(0xffffffffu, columnSums[v][j][s], offset);
+#pragma unroll 1
   for (int turn = 0; turn < RowColumnGrid::kWarps; ++turn) {
     if (warp == turn && lane < grid.lanes) {
 #pragma unroll
@@ -131,59 +128,6 @@ __device__ __forceinline__ void rowColumnSums(const RowColumnGrid& grid, int row
 #pragma unroll
     for (int s = 0; s < Sums; ++s)
       partial[s * columns + int64_t{firstVector} * Width + i] = shared.at[s][i % Width][i / Width];
-}
-
-/// What becomes of the column sums of all row blocks: out[s] [columns], or where `shared` one number, the sum
-/// over the columns too. A null output is left out.
-template <class T, int Sums>
-struct ColumnTotals {
-  const T* partial = nullptr;  // [blocks, Sums, columns]
-  int blocks = 0;
-  int64_t columns = 0;
-  T* out[Sums] = {};
-  bool shared[Sums] = {};
-};
-
-constexpr unsigned kColumnTotalsThreads = 1024;
-
-struct ColumnTotalsShared {
-  double at[32][33];
-};
-
-/// Grid: x = 32 columns (block 0 takes all of a shared sum), y = sum.
-template <class T, int Sums>
-__global__ void __launch_bounds__(kColumnTotalsThreads) columnTotals(ColumnTotals<T, Sums> totals) {
-  auto& shared = dynamicShared<ColumnTotalsShared>();
-  const int s = static_cast<int>(blockIdx.y), lane = static_cast<int>(threadIdx.x) % 32;
-  const int warp = static_cast<int>(threadIdx.x) / 32;
-  T* out = totals.out[0];
-  bool all = totals.shared[0];
-#pragma unroll
-  for (int i = 1; i < Sums; ++i)
-    if (i == s) out = totals.out[i], all = totals.shared[i];
-  if (!out || (all && blockIdx.x > 0)) return;  // the whole block
-  const int64_t first = int64_t{blockIdx.x} * 32 + lane;
-  double sum = 0;
-  for (int64_t column = first; column < (all ? totals.columns : min(totals.columns, first + 1)); column += 32)
-    for (int block = warp; block < totals.blocks; block += 32)
-      sum += static_cast<double>(totals.partial[(int64_t{block} * Sums + s) * totals.columns + column]);
-  shared.at[warp][lane] = sum;
-  __syncthreads();
-  // Each warp adds up one column.
-  sum = shared.at[lane][warp];
-  for (int offset = 16; offset > 0; offset /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, offset);
-  if (!all) {
-    const int64_t column = int64_t{blockIdx.x} * 32 + warp;
-    if (lane == 0 && column < totals.columns) out[column] = static_cast<T>(sum);
-    return;
-  }
-  __syncthreads();
-  if (lane == 0) shared.at[0][warp] = sum;
-  __syncthreads();
-  if (threadIdx.x > 0) return;
-  sum = 0;
-  for (int i = 0; i < 32; ++i) sum += shared.at[0][i];
-  *out = static_cast<T>(sum);
 }
 
 }  // namespace spherenet::cuda

@@ -22,15 +22,6 @@ struct WeightOutput {
   bool filtersAreFloat, gradientIsFloat;  // where T has 16 bits
 };
 
-template <class T>
-__device__ __forceinline__ Compute<T> loadFilter(const void* w, bool isFloat, int64_t index) {
-  if constexpr (sizeof(T) == 2) {
-    // Rounded as the products' operand is.
-    if (isFloat) return toCompute(toStorage<T>(static_cast<const float*>(w)[index]));
-  }
-  return toCompute(static_cast<const T*>(w)[index]);
-}
-
 /// The sum of one element once more: in float64, without the NaN and infinities of x. Where they are, h is 0
 /// (their patches pass nothing back), so a product that is not finite there only is left out.
 template <class T>

@@ -231,10 +231,18 @@ export const mutants = [
       replace: 'for (int offset = grid.lanes / 2; offset > 1; offset /= 2) {',
       units: ['angular_backward.cu'],
     },
+  ]),
+  ...gradients('row_column_totals.cuh', [
     {
       name: 'the barrier between writing and reading totals is gone',
       find: '  shared.at[warp][lane] = sum;\n  __syncthreads();',
       replace: '  shared.at[warp][lane] = sum;',
+      units: ['angular_backward.cu'],
+    },
+    {
+      name: 'of a row in several chunks the first is left out',
+      find: 'for (int chunk = 0; chunk < chunks; ++chunk) sum += partial[chunk * count + i];',
+      replace: 'for (int chunk = 1; chunk < chunks; ++chunk) sum += partial[chunk * count + i];',
       units: ['angular_backward.cu'],
     },
   ]),
@@ -312,11 +320,6 @@ export const mutants = [
         name: 'the gradient of the radius forgets the derivative',
         find: 'columnSums[j][0] += angle.product * h.radiusSlope;',
         replace: 'columnSums[j][0] += angle.product;',
-      },
-      {
-        name: 'of a row in several chunks the first is left out',
-        find: 'for (int chunk = 0; chunk < chunks; ++chunk) sum += partial[chunk * count + i];',
-        replace: 'for (int chunk = 1; chunk < chunks; ++chunk) sum += partial[chunk * count + i];',
       },
       {
         name: 'an output that is NaN passes its gradient on',
