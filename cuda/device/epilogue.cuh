@@ -322,12 +322,14 @@ __device__ __noinline__ void exactTile(const Shared& shared) {
   }
 }
 
-/// y = g(c).
+/// y = g(c). The values of a quad do not wait for each other, and those of precise angles keep the arithmetic
+/// units busy by themselves.
 template <class Tile, class Shared>
 __device__ __forceinline__ void writeAngles(const GemmArguments& g, const Shared& shared) {
   using T = typename Shared::Storage;
+  constexpr int kBatch = sizeof(T) == 2 ? 2 : 1;
   withOperator(g.op, [&](auto op) {
-    writeTile<Tile, 4>(g, shared, static_cast<T*>(g.output), [&](int column) {
+    writeTile<Tile, kBatch>(g, shared, static_cast<T*>(g.output), [&](int column) {
       struct Columns {
         float factors[4];
         AngularFilter<float> filters[4];

@@ -99,14 +99,13 @@ __device__ __forceinline__ void rowColumnSums(const RowColumnGrid& grid, int row
   }
 
   // Lanes that share columns, then warps, in order.
-#pragma unroll 1
-  for (int offset = grid.lanes; offset < 32; offset *= 2)
 #pragma unroll
-    for (int v = 0; v < Vectors; ++v)
+  for (int v = 0; v < Vectors; ++v)
 #pragma unroll
-      for (int j = 0; j < Width; ++j)
+    for (int j = 0; j < Width; ++j)
 #pragma unroll
-        for (int s = 0; s < Sums; ++s)
+      for (int s = 0; s < Sums; ++s)
+        for (int offset = grid.lanes; offset < 32; offset *= 2)
           columnSums[v][j][s] += __shfl_xor_sync(0xffffffffu, columnSums[v][j][s], offset);
 #pragma unroll 1
   for (int turn = 0; turn < RowColumnGrid::kWarps; ++turn) {

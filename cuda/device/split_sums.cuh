@@ -33,6 +33,8 @@ struct PatchPlace {
 };
 
 struct CombineShared {
+  float factors[kCombineColumns];  // 1 / nw
+  AngularFilter<float> filters[kCombineColumns];
   Gather gather;
   GemmArguments arguments;  // filled only for exactSplits(), which is not inlined
 };
@@ -54,12 +56,14 @@ __device__ __noinline__ void exactSplits(const CombineShared& shared, int column
   const Gather& gather = shared.gather;
   const int thread = static_cast<int>(threadIdx.x);
   const double epsilon = static_cast<double>(g.epsilon);
+#pragma unroll 1
   for (int filter = column; filter < column + min(columns, 4); ++filter) {
     const int group = filter / g.columns;
     const T* const w = static_cast<const T*>(g.filters) + static_cast<int64_t>(filter) * gather.depth();
     const bool wide = isnan(inverseNorm(columnSquares(g, filter)));
     if (wide && blockIdx.x == 0 && thread < 32)
       g.nw[filter] = clampedNorm(exactSquares(w, gather.depth()) + epsilon);
+#pragma unroll 1
     for (int row = thread / 32; row < kCombineRows; row += kCombineThreads / 32) {
       const int64_t pixel = static_cast<int64_t>(blockIdx.x) * kCombineRows + row;
       if (pixel >= g.pixels) break;
@@ -80,26 +84,30 @@ __device__ __noinline__ void exactSplits(const CombineShared& shared, int column
 template <class T>
 __global__ void __launch_bounds__(kCombineThreads) combineSplits(const GemmArguments g) {
   const int thread = static_cast<int>(threadIdx.x), channels = g.groups * g.columns;
-  const int column = static_cast<int>(blockIdx.y) * kCombineColumns + thread % 32 * 4,
-            columns = channels - column;
+  const int firstColumn = static_cast<int>(blockIdx.y) * kCombineColumns, place = thread % 32 * 4;
+  const int column = firstColumn + place, columns = channels - column;
   const bool angular = g.result == GemmResult::Angular;
+  auto& shared = dynamicShared<CombineShared>();
   bool exact = false;
+  static_assert(kCombineThreads == kCombineColumns);
+  if (const int filter = firstColumn + thread; angular && filter < channels) {
+    const float squares = columnSquares(g, filter);
+    shared.factors[thread] = inverseNorm(squares);
+    shared.filters[thread] = angularFilter<float>(g.op, filterK(g, filter));
+    exact = isnan(shared.factors[thread]);
+    if (blockIdx.x == 0) g.nw[filter] = sqrtf(squares);
+  }
+  __syncthreads();
   AngularFilter<float> filters[4];
   float factors[4], bias[4];
 #pragma unroll
   for (int e = 0; e < 4; ++e) {
-    factors[e] = bias[e] = 0;
-    if (e >= columns) continue;
-    const int filter = column + e;
-    if (g.bias) bias[e] = g.bias[filter];
-    if (!angular) continue;
-    const float squares = columnSquares(g, filter);
-    factors[e] = inverseNorm(squares);
-    filters[e] = angularFilter<float>(g.op, filterK(g, filter));
-    exact |= isnan(factors[e]);
-    if (blockIdx.x == 0 && thread < 32) g.nw[filter] = sqrtf(squares);
+    factors[e] = angular ? shared.factors[place + e] : 0;
+    if (angular) filters[e] = shared.filters[place + e];
+    bias[e] = g.bias && e < columns ? g.bias[column + e] : 0;
   }
 
+#pragma unroll 1
   for (int row = thread / 32; row < kCombineRows && columns > 0; row += kCombineThreads / 32) {
     const int64_t pixel = static_cast<int64_t>(blockIdx.x) * kCombineRows + row;
     if (pixel >= g.pixels) break;
@@ -137,7 +145,6 @@ __global__ void __launch_bounds__(kCombineThreads) combineSplits(const GemmArgum
     storeQuad(static_cast<T*>(g.output) + at, values, columns, g.quads);
   }
 
-  auto& shared = dynamicShared<CombineShared>();
   if (!__syncthreads_or(exact)) return;
   if (thread == 0) {
     shared.gather = Gather(g, 0);
