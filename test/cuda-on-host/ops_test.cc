@@ -69,6 +69,7 @@ constexpr Group kGroups[] = {
     {"normRelu", checkNormRelu},
     {"sphereNorm", checkSphereNorm},
     {"longRows", checkLongRows},
+    {"indexMaps", [](Ops&) { checkIndexMaps(); }},
     {"reproducibility", checkReproducibility},
     {"empty", checkEmpty},
 };
