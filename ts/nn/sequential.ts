@@ -1,4 +1,5 @@
 import { describe, fail } from '../core/errors';
+import { currentOwner, scope } from '../core/scope';
 import type { Tensor } from '../core/tensor';
 import { applyAt } from './fusion';
 import { Module } from './module';
@@ -6,6 +7,9 @@ import { Module } from './module';
 /**
  * Layers one after the other. Paths of parameters begin with the place of the layer: `0.weight`. In training, a
  * SphereConv, the batch norm behind it and a ReLU behind that run as one op, with the same result.
+ *
+ * What one layer hands to the next is freed as soon as nothing needs it any more, {@link Tensor.backward} included: a
+ * layer of your own that holds on to its input or output gives it to {@link keep}.
  *
  * ```ts
  * new nn.Sequential(new nn.SphereConv2d(3, 64, 3), new nn.BatchNorm2d(64), new nn.ReLU());
@@ -37,13 +41,17 @@ export class Sequential extends Module implements Iterable<Module> {
   }
 
   forward(input: Tensor): Tensor {
-    let x = input;
-    for (let place = 0; place < this.layers.length;) {
-      const { output, next } = applyAt(this.layers, place, x);
-      x = output;
-      place = next;
-    }
-    return x;
+    return scope(() => {
+      const owner = currentOwner();
+      let x = input;
+      for (let place = 0; place < this.layers.length;) {
+        const { output, next } = applyAt(this.layers, place, x);
+        if (x !== output && x.owner === owner) x.dispose();
+        x = output;
+        place = next;
+      }
+      return x;
+    });
   }
 
   protected override members(): Iterable<readonly [string, unknown]> {
