@@ -24,6 +24,7 @@ function listen(): { context: BenchContext; found: Measurement[] } {
     ceilings: new CeilingProbe('cpu', 0.01),
     measureMemory: () => Promise.reject(new Error('not asked for')),
     emit: (measurement) => void found.push(measurement),
+    note: () => undefined,
   };
   return { context, found };
 }

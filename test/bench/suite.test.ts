@@ -62,6 +62,15 @@ describe('the suite', () => {
     }
   });
 
+  it('says where the peak of the process may be of another', async () => {
+    const measureMemory: SuiteOptions['measureMemory'] = (spec) =>
+      Promise.resolve({ ...measureStepMemory(spec, 'cpu'), ownPeak: false });
+    const { notes } = await tinySuite('memory CNN-9', { measureMemory });
+    expect(notes).toEqual([
+      'memory of CNN-9, batch 2: peak of the process as the system gives it, at least that of the program that started it',
+    ]);
+  });
+
   it('measures the loader and the overhead of calls', async () => {
     expectSound((await tinySuite('loader')).measurements);
     const { measurements, ceilings } = await tinySuite('overhead');

@@ -17,6 +17,8 @@ export interface BenchContext {
   /** Measures the memory of a step in a process of its own, whose peaks are of nothing else. */
   readonly measureMemory: (spec: NetworkSpec) => Promise<StepMemory>;
   readonly emit: (measurement: Measurement) => void;
+  /** What whoever reads the figures has to know. */
+  readonly note: (text: string) => void;
 }
 
 /** One line of the run. */

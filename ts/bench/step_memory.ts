@@ -8,6 +8,7 @@ import { runCommand } from './commands';
 import { single } from './measurement';
 import { networkLabel } from './networks';
 import type { NetworkSpec } from './networks';
+import { processPeak } from './process_peak';
 import { makeStep } from './training_steps';
 
 /** Bytes that a training step takes. */
@@ -18,6 +19,8 @@ export interface StepMemory {
   readonly peak: number;
   /** The same of the whole process, as the system sees it; after three steps. */
   readonly processPeak: number;
+  /** Whether that is of this program alone, see {@link processPeak}. */
+  readonly ownPeak: boolean;
   /** Taken from the system by the allocator of tensors in the steps after the third. */
   readonly takenAfterThird: number;
   /** Of the process in the same steps. */
@@ -39,14 +42,15 @@ export function measureStepMemory(spec: NetworkSpec, where: DeviceName): StepMem
   const processFloor = process.memoryUsage.rss();
   for (let i = 0; i < WARM_STEPS; ++i) work.step(i);
   const warm = use();
-  const processPeak = process.resourceUsage().maxRSS * 1024 - processFloor;
+  const { bytes: mostResident, own: ownPeak } = processPeak();
   const processWarm = process.memoryUsage.rss();
   for (let i = 0; i < LATER_STEPS; ++i) work.step(i);
   const takenAfterThird = use().taken - warm.taken;
   const processGrowth = process.memoryUsage.rss() - processWarm;
   return {
     saved: savedForBackward(work, where),
-    ...{ peak: warm.peak - floor, processPeak, takenAfterThird, processGrowth },
+    ...{ peak: warm.peak - floor, processPeak: mostResident - processFloor, ownPeak },
+    ...{ takenAfterThird, processGrowth },
   };
 }
 
@@ -80,7 +84,9 @@ const FIGURES = {
   processPeak: 'peak of the process',
   takenAfterThird: 'taken after step 3',
   processGrowth: 'process growth after step 3',
-} as const satisfies Record<keyof StepMemory, string>;
+} as const satisfies Record<Exclude<keyof StepMemory, 'ownPeak'>, string>;
+
+const NOT_OWN = `${FIGURES.processPeak} as the system gives it, at least that of the program that started it`;
 
 /** Memory of the training steps of a network, plain and spherical. */
 export function stepMemory(network: Omit<NetworkSpec, 'angular'>): Benchmark {
@@ -89,14 +95,17 @@ export function stepMemory(network: Omit<NetworkSpec, 'angular'>): Benchmark {
     ...{ kind: 'memory', subject, atCeilings: false },
     async run(context) {
       const { measureMemory, emit } = context;
+      let own = true;
       for (const angular of [false, true]) {
         const found = await measureMemory({ ...network, angular });
         const contestant = angular ? 'spherical' : 'plain';
+        own &&= found.ownPeak;
         for (const [name, what] of Object.entries(FIGURES)) {
-          const figure = single(found[name as keyof StepMemory]);
+          const figure = single(found[name as keyof typeof FIGURES]);
           emit({ kind: 'memory', subject, what, contestant, unit: 'bytes', ...figure });
         }
       }
+      if (!own) context.note(`memory of ${subject}: ${NOT_OWN}`);
       await context.peers?.measureMemory({ ...network, angular: false }, context);
     },
   };

@@ -58,6 +58,7 @@ export async function runSuite(options: SuiteOptions): Promise<SuiteOutcome> {
     ...{ device: options.device, effort, ceilings, peers, signal },
     measureMemory: measureMemory ?? ((spec) => measureMemoryApart(spec, options.device)),
     emit: (measurement) => void measurements.push(measurement),
+    note: (text) => void notes.push(text),
   };
   try {
     for (const [place, benchmark] of chosen.entries()) {
