@@ -3,13 +3,16 @@
 
 #include <cstddef>
 #include <map>
+#include <memory>
 #include <vector>
 
 #include "../backend.h"
+#include "arena.h"
 
 namespace spherenet::cpu {
 
-/// Keeps released blocks by size class. Not thread-safe: one JavaScript thread owns it.
+/// Keeps released memory: small blocks by size class, large ones in arenas. Not thread-safe: one JavaScript
+/// thread owns it.
 class CachingAllocator {
  public:
   CachingAllocator() = default;
@@ -21,13 +24,18 @@ class CachingAllocator {
   void* allocate(size_t bytes);
   void release(void* memory, size_t bytes) noexcept;
   void trim() noexcept;
-  const MemoryUse& use() const { return use_; }
+  MemoryUse use() const;
   /// Physical memory that this process may use.
   static uint64_t limit();
 
  private:
-  MemoryUse use_;
+  bool mayTake(size_t bytes) const;
+  void* allocateSmall(size_t size);
+  void* allocateLarge(size_t size);
+
+  MemoryUse use_;  // cached: small blocks only
   std::map<size_t, std::vector<void*>> free_;
+  std::vector<std::unique_ptr<Arena>> arenas_;
 };
 
 }  // namespace spherenet::cpu
