@@ -66,6 +66,24 @@ struct Simd<float> {
   }
 #endif
 
+  /// a and b as b's lanes between a's: the first half of that in `low`, the second in `high`.
+  static SPHERENET_INLINE void interleave(V a, V b, V& low, V& high) {
+#if SPHERENET_SIMD_BYTES == 64
+    const __m512i first = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    const __m512i second = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+    low = (V)_mm512_permutex2var_ps((__m512)a, first, (__m512)b);
+    high = (V)_mm512_permutex2var_ps((__m512)a, second, (__m512)b);
+#elif SPHERENET_SIMD_BYTES == 32
+    const __m256 even = _mm256_unpacklo_ps((__m256)a, (__m256)b),
+                 odd = _mm256_unpackhi_ps((__m256)a, (__m256)b);
+    low = (V)_mm256_permute2f128_ps(even, odd, 0x20);
+    high = (V)_mm256_permute2f128_ps(even, odd, 0x31);
+#else
+    low = V{a[0], b[0], a[1], b[1]};
+    high = V{a[2], b[2], a[3], b[3]};
+#endif
+  }
+
   /// Of all lanes: halves are added until one lane is left, the same way on every path.
   static SPHERENET_INLINE float sum(V a) {
 #if SPHERENET_SIMD_BYTES >= 32

@@ -200,28 +200,38 @@ void transposedFilters(const winograd::FiltersJob& job) {
     }
 }
 
-/// Columns are filters: blocks of a vector of filters by a vector of channels are turned around in between.
+/// Rows become columns: each round interleaves the first half of the rows with the second.
+template <class S>
+SPHERENET_INLINE void transpose(typename S::V (&rows)[S::lanes]) {
+  typename S::V next[S::lanes];
+  for (int extent = 1; extent < S::lanes; extent *= 2) {
+#pragma GCC unroll 8
+    for (int i = 0; i < S::lanes / 2; ++i)
+      S::interleave(rows[i], rows[i + S::lanes / 2], next[2 * i], next[2 * i + 1]);
+#pragma GCC unroll 16
+    for (int i = 0; i < S::lanes; ++i) rows[i] = next[i];
+  }
+}
+
+/// Columns are filters, whose channels lie side by side.
 template <class S>
 void plainFilters(const winograd::FiltersJob& job) {
   using V = typename S::V;
   constexpr int lanes = S::lanes;
-  alignas(64) float block[lanes][kFilterTaps][lanes];
+  V block[lanes][kFilterTaps];  // of some channels
   for (int64_t j = 0; j < kTileVectors * lanes; j += lanes) {
     const int64_t first = job.firstColumn + j;
     for (int64_t c = job.stepBegin; c < job.stepEnd; c += lanes) {
       const int64_t width = job.stepEnd - c < lanes ? job.stepEnd - c : lanes;
-      for (int lane = 0; lane < lanes; ++lane) {
-        const bool inside = first + lane < job.count;
-        const float* const from = job.filters + (inside ? first + lane : 0) * job.filterStride + c;
-        for (int tap = 0; tap < kFilterTaps; ++tap)
-          for (int64_t i = 0; i < width; ++i)
-            block[i][tap][lane] = inside ? from[tap * job.channels + i] : 0.f;
+      for (int tap = 0; tap < kFilterTaps; ++tap) {
+        V rows[lanes] = {};
+        for (int lane = 0; lane < lanes && first + lane < job.count; ++lane)
+          rows[lane] =
+              loadPart<S>(job.filters + (first + lane) * job.filterStride + tap * job.channels + c, width);
+        transpose<S>(rows);
+        for (int i = 0; i < lanes; ++i) block[i][tap] = rows[i];
       }
-      for (int64_t i = 0; i < width; ++i) {
-        V taps[kFilterTaps];
-        for (int tap = 0; tap < kFilterTaps; ++tap) taps[tap] = load<S>(block[i][tap]);
-        filterRow<S>(job, taps, c - job.stepBegin + i, j);
-      }
+      for (int64_t i = 0; i < width; ++i) filterRow<S>(job, block[i], c - job.stepBegin + i, j);
     }
   }
 }
