@@ -1,7 +1,5 @@
 // The CPU as a device with a stream: a thread of its own executes ops in order while JavaScript goes on.
-#include <condition_variable>
 #include <cstring>
-#include <deque>
 #include <mutex>
 #include <thread>
 #include <utility>
@@ -9,6 +7,7 @@
 #include "cpu_memory.h"
 #include "half_ops.h"
 #include "parallel.h"
+#include "work_queue.h"
 
 namespace spherenet::cpu {
 namespace {
@@ -21,9 +20,8 @@ constexpr const char* kShutDown = "the device was shut down";
 /// Bytes to or from the host, in order with the ops.
 class Copy final : public Call {
  public:
-  /// `staged` is kept while the copy is pending.
-  Copy(const char* name, const void* from, void* to, size_t bytes, std::shared_ptr<char[]> staged = nullptr)
-      : name_(name), from_(from), to_(to), bytes_(bytes), staged_(std::move(staged)) {}
+  Copy(const char* name, const void* from, void* to, size_t bytes)
+      : name_(name), from_(from), to_(to), bytes_(bytes) {}
 
   void run(Ops&) const override { std::memcpy(to_, from_, bytes_); }
   std::string describe() const override { return name_; }
@@ -33,7 +31,6 @@ class Copy final : public Call {
   const void* from_;
   void* to_;
   size_t bytes_;
-  std::shared_ptr<char[]> staged_;
 };
 
 class CpuBackend final : public Backend {
@@ -43,13 +40,9 @@ class CpuBackend final : public Backend {
   ~CpuBackend() override { shutDown(); }
 
   void shutDown() noexcept override {
-    {
-      std::lock_guard lock(mutex_);
-      stopping_ = true;
-    }
     // A long op gives up between two of its parallel tasks, so that a process can end promptly.
     cancel_.store(true);
-    changed_.notify_all();
+    queue_.close();
     if (thread_.joinable()) thread_.join();
   }
 
@@ -68,79 +61,64 @@ class CpuBackend final : public Backend {
   MemoryUse memory() const override { return allocator_.use(); }
 
   void trim() override {
-    drain();
+    queue_.drain();
     allocator_.trim();
   }
 
-  void submit(std::unique_ptr<const Call> call) override {
-    if (!push(std::move(call), nullptr)) throw std::runtime_error(kShutDown);
-  }
+  void submit(std::unique_ptr<const Call> call) override { submit(Work{std::move(call), nullptr, nullptr}); }
 
   void write(const void* host, const Tensor& to) override {
-    std::shared_ptr<char[]> staged(new char[to.bytes()]);
+    std::unique_ptr<char[]> staged(new char[to.bytes()]);
     std::memcpy(staged.get(), host, to.bytes());
-    submit(std::make_unique<Copy>("write", staged.get(), to.data, to.bytes(), staged));
+    auto copy = std::make_unique<Copy>("write", staged.get(), to.data, to.bytes());
+    submit(Work{std::move(copy), nullptr, std::move(staged)});
   }
 
   void read(const Tensor& from, void* host, std::function<void(std::string)> done) override {
     auto copy = std::make_unique<Copy>("read", from.data, host, from.bytes());
-    if (!push(std::move(copy), done)) done(kShutDown);
+    if (!queue_.push(Work{std::move(copy), done, nullptr})) done(kShutDown);
   }
 
   void synchronize() override {
-    drain();
-    std::lock_guard lock(mutex_);
-    if (!error_.empty()) throw std::runtime_error(std::exchange(error_, {}));
+    queue_.drain();
+    if (std::string error = takeError(); !error.empty()) throw std::runtime_error(error);
   }
 
  private:
   struct Work {
     std::unique_ptr<const Call> call;
     std::function<void(std::string)> done;  // told the error so far, and thereby takes it
+    std::unique_ptr<char[]> staged;         // what the call copies from
   };
 
-  /// False where the stream has ended.
-  bool push(std::unique_ptr<const Call> call, std::function<void(std::string)> done) {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return queue_.size() < kMaxPending || stopping_; });
-    if (stopping_) return false;
-    queue_.push_back({std::move(call), std::move(done)});
-    lock.unlock();
-    changed_.notify_all();
-    return true;
-  }
-
-  void drain() {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return (queue_.empty() && !running_) || stopping_; });
+  void submit(Work work) {
+    if (!queue_.push(std::move(work))) throw std::runtime_error(kShutDown);
   }
 
   void run() {
     setCancelFlag(&cancel_);
     const std::unique_ptr<Ops> ops = makeOpsWithHalf();
-    std::unique_lock lock(mutex_);
-    for (;;) {
-      changed_.wait(lock, [&] { return stopping_ || !queue_.empty(); });
-      if (stopping_) break;
-      Work work = std::move(queue_.front());
-      queue_.pop_front();
-      running_ = true;
-      lock.unlock();
-      std::string failure = execute(work, *ops);
-      lock.lock();
-      if (error_.empty()) error_ = std::move(failure);
-      if (work.done) {
-        std::string error = std::exchange(error_, {});
-        lock.unlock();
-        work.done(std::move(error));
-        lock.lock();
-      }
-      running_ = false;
-      changed_.notify_all();
+    while (Work* const work = queue_.next()) {
+      if (std::string failure = execute(*work, *ops); !failure.empty()) keepError(std::move(failure));
+      // Not left to the owner, who may be long in coming: a batch of images may be waiting here.
+      work->staged.reset();
+      if (work->done) std::exchange(work->done, nullptr)(takeError());
+      queue_.done();
     }
-    for (Work& work : queue_)
+    queue_.forEachLeft([](Work& work) {
       if (work.done) work.done(kShutDown);
-    queue_.clear();
+    });
+  }
+
+  /// The first error is the one that is told.
+  void keepError(std::string error) {
+    std::lock_guard lock(errorMutex_);
+    if (error_.empty()) error_ = std::move(error);
+  }
+
+  std::string takeError() {
+    std::lock_guard lock(errorMutex_);
+    return std::exchange(error_, {});
   }
 
   static std::string execute(const Work& work, Ops& ops) {
@@ -163,11 +141,9 @@ class CpuBackend final : public Backend {
   }
 
   CachingAllocator allocator_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<Work> queue_;
+  WorkQueue<Work> queue_{kMaxPending};
+  std::mutex errorMutex_;
   std::string error_;
-  bool running_ = false, stopping_ = false;
   std::atomic<bool> cancel_{false};
   std::thread thread_;
 };

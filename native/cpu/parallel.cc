@@ -14,20 +14,14 @@
 #include <sched.h>
 #endif
 
+#include "relax.h"
+
 namespace spherenet::cpu {
 namespace {
 
 constexpr int kMaxThreads = 256;
 // How long an idle worker polls before it sleeps: some 20 microseconds, about the cost of waking it.
 constexpr int kSpins = 1000;
-
-inline void relax() {
-#if defined(__x86_64__) || defined(__i386__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
-}
 
 int defaultThreads() {
   if (const char* text = std::getenv("SPHERENET_THREADS"); text && *text) {
