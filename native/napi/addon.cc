@@ -5,6 +5,7 @@
 
 #include "build_info.h"
 #include "device_info.h"
+#include "frame.h"
 #include "ops_table.h"
 #include "read.h"
 #include "tensor_handle.h"
@@ -90,7 +91,7 @@ Napi::Value synchronize(const Napi::CallbackInfo& info) {
 }
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
-  auto* addon = new Addon{std::make_shared<Context>(), std::make_unique<Mailbox>(env)};
+  auto* addon = new Addon{std::make_shared<Context>(), std::make_unique<Mailbox>(env), {}};
   env.SetInstanceData(addon);
   // Before the environment ends: stop the stream, so that no thread touches its JavaScript memory any more.
   env.AddCleanupHook(
@@ -99,9 +100,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
         closing->mailbox->close();
       },
       addon);
-  TensorHandle::define(env, *addon->context);
-
-  exports.Set("TensorHandle", addon->context->tensorConstructor.Value());
+  TensorHandle::define(env, exports);
+  exports.Set("frame", Napi::Function::New(env, frame, "frame"));
   exports.Set("ops", makeOpsTable(env));
   exports.Set("read", Napi::Function::New(env, read, "read"));
   exports.Set("readSync", Napi::Function::New(env, readSync, "readSync"));

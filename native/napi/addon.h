@@ -13,6 +13,7 @@ namespace spherenet::node {
 struct Addon {
   std::shared_ptr<Context> context;
   std::unique_ptr<Mailbox> mailbox;
+  Napi::ObjectReference frame;  // keeps the memory behind Context::frame
 };
 
 }  // namespace spherenet::node

@@ -5,6 +5,8 @@
 
 #include <array>
 #include <memory>
+#include <span>
+#include <vector>
 
 #include "../backend.h"
 
@@ -17,6 +19,8 @@ constexpr std::array kDevices{DeviceId::Cpu, DeviceId::Cuda};
 constexpr const char* nameOf(DeviceId device) {
   return device == DeviceId::Cpu ? "cpu" : "cuda";
 }
+
+class TensorHandle;
 
 /// Shared by the environment and by every storage, because finalizers run after the environment's own data is
 /// gone.
@@ -34,7 +38,11 @@ class Context {
 
   uint64_t tensors = 0;  // live handles
   uint64_t bytes = 0;    // of distinct live storages, as requested
-  Napi::FunctionReference tensorConstructor;
+  /// What JavaScript has written for the next call, see frame.h.
+  std::span<const double> frame;
+  /// By their numbers less 1, null where there is none any more.
+  std::vector<TensorHandle*> handles;
+  std::vector<size_t> freePlaces;
 
  private:
   Precision precision_ = Precision::Tf32;

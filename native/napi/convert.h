@@ -1,13 +1,13 @@
-// JavaScript arguments to native ones, by type. One fieldsOf per parameter struct of ops.h.
+// The arguments of a native call from the numbers that JavaScript has written into the frame
+// (ts/core/frame.ts), by type. One fieldsOf per parameter struct of ops.h.
 #pragma once
-
-#include <napi.h>
 
 #include <string>
 #include <tuple>
 #include <type_traits>
 #include <vector>
 
+#include "frame.h"
 #include "tensor_handle.h"
 
 namespace spherenet::node {
@@ -93,62 +93,58 @@ class CallDevice {
   const Storage* storage_ = nullptr;
 };
 
+/// Of a number: itself. Of a struct: its fields in the order of fieldsOf. Specialised below.
 template <class T>
-struct FromJs {
-  static T get(const Napi::Value& value, CallDevice& device) {
+struct FromFrame {
+  static T get(FrameReader& from, CallDevice& device) {
     if constexpr (std::is_class_v<T>) {
-      static_assert(std::tuple_size_v<decltype(fieldsOf<T>)> > 0,
-                    "no conversion from JavaScript for this type");
-      const auto object = value.As<Napi::Object>();
+      static_assert(std::tuple_size_v<decltype(fieldsOf<T>)> > 0, "no conversion from numbers for this type");
       T params;
-      std::apply([&](const auto&... f) { (read(object, f, params, device), ...); }, fieldsOf<T>);
+      std::apply([&](const auto&... f) { (read(from, f, params, device), ...); }, fieldsOf<T>);
       return params;
+    } else if constexpr (std::is_enum_v<T>) {
+      return static_cast<T>(from.whole<std::underlying_type_t<T>>());
     } else if constexpr (std::is_same_v<T, bool>) {
-      return value.ToBoolean();
-    } else if constexpr (std::is_same_v<T, uint64_t>) {
-      return static_cast<uint64_t>(value.As<Napi::Number>().Int64Value());
+      return from.next() != 0;
+    } else if constexpr (std::is_integral_v<T>) {
+      return from.whole<T>();
     } else {
-      return static_cast<T>(value.As<Napi::Number>().DoubleValue());
+      return static_cast<T>(from.next());
     }
   }
 
  private:
   template <class Member>
-  static void read(const Napi::Object& from, const Field<T, Member>& f, T& to, CallDevice& device) {
-    to.*f.member = FromJs<Member>::get(from.Get(f.name), device);
+  static void read(FrameReader& from, const Field<T, Member>& f, T& to, CallDevice& device) {
+    to.*f.member = FromFrame<Member>::get(from, device);
   }
 };
 
+/// Its handle's number, 0 for none.
 template <>
-struct FromJs<Tensor> {
-  static Tensor get(const Napi::Value& value, CallDevice& device) {
-    if (value.IsNull() || value.IsUndefined()) return {};
-    const TensorHandle& handle = TensorHandle::from(value);
+struct FromFrame<Tensor> {
+  static Tensor get(FrameReader& from, CallDevice& device) {
+    const double id = from.next();
+    if (id == 0) return {};
+    const TensorHandle& handle = TensorHandle::from(from.context(), id);
     device.add(handle.storage());
     return handle.tensor();
   }
 };
 
+/// How many, and each of them.
 template <>
-struct FromJs<std::vector<Tensor>> {
-  static std::vector<Tensor> get(const Napi::Value& value, CallDevice& device) {
-    const auto array = value.As<Napi::Array>();
-    std::vector<Tensor> tensors(array.Length());
-    for (uint32_t i = 0; i < array.Length(); ++i) tensors[i] = FromJs<Tensor>::get(array.Get(i), device);
+struct FromFrame<std::vector<Tensor>> {
+  static std::vector<Tensor> get(FrameReader& from, CallDevice& device) {
+    std::vector<Tensor> tensors(from.length());
+    for (Tensor& tensor : tensors) tensor = FromFrame<Tensor>::get(from, device);
     return tensors;
   }
 };
 
 template <>
-struct FromJs<Dims> {
-  static Dims get(const Napi::Value& value, CallDevice&) {
-    const auto array = value.As<Napi::Array>();
-    Dims dims;
-    dims.rank = static_cast<int32_t>(array.Length());
-    for (int i = 0; i < dims.rank && i < kMaxRank; ++i)
-      dims[i] = array.Get(static_cast<uint32_t>(i)).As<Napi::Number>().Int64Value();
-    return dims;
-  }
+struct FromFrame<Dims> {
+  static Dims get(FrameReader& from, CallDevice&) { return from.dims(); }
 };
 
 }  // namespace spherenet::node

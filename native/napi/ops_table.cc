@@ -1,5 +1,5 @@
-// One row per op: the method of Ops and its JavaScript name. Arguments are converted by type (convert.h) and
-// the call is submitted to the stream of the device that its tensors live on.
+// One row per op: the method of Ops and its JavaScript name. Arguments are read by type (convert.h) and the
+// call is submitted to the stream of the device that its tensors live on.
 #include "ops_table.h"
 
 #include <tuple>
@@ -35,6 +35,18 @@ class TensorList {
   std::string text_;
 };
 
+template <class Argument>
+Napi::Value fieldNames(Napi::Env env) {
+  if constexpr (std::tuple_size_v<std::remove_cvref_t<decltype(fieldsOf<Argument>)>> == 0) {
+    return env.Null();
+  } else {
+    Napi::Array names = Napi::Array::New(env);
+    std::apply([&](const auto&... f) { (names.Set(names.Length(), Napi::String::New(env, f.name)), ...); },
+               fieldsOf<Argument>);
+    return names;
+  }
+}
+
 template <auto Method>
 struct Row;
 
@@ -44,7 +56,11 @@ struct Row<Method> {
 
   class OpCall final : public Call {
    public:
-    OpCall(const char* name, Arguments arguments) : name_(name), arguments_(std::move(arguments)) {}
+    // Braces, because they read from left to right.
+    OpCall(const char* name, FrameReader& from, CallDevice& device)
+        : name_(name), arguments_{FromFrame<std::remove_cvref_t<Args>>::get(from, device)...} {
+      from.expectEnd();
+    }
 
     void run(Ops& ops) const override {
       std::apply([&](const auto&... arguments) { (ops.*Method)(arguments...); }, arguments_);
@@ -63,30 +79,39 @@ struct Row<Method> {
 
   static Napi::Value call(const Napi::CallbackInfo& info) {
     return guarded(info.Env(), [&] {
-      submit(info, std::index_sequence_for<Args...>{});
+      submit(info);
       return info.Env().Undefined();
     });
   }
 
-  template <size_t... I>
-  static void submit(const Napi::CallbackInfo& info, std::index_sequence<I...>) {
+  static void submit(const Napi::CallbackInfo& info) {
     const char* name = static_cast<const char*>(info.Data());
     CallDevice device;
     std::unique_ptr<const Call> op;
     try {
-      if (info.Length() != sizeof...(Args)) throw std::runtime_error("wrong number of arguments");
-      Arguments arguments{FromJs<std::remove_cvref_t<Args>>::get(info[I], device)...};
-      op = std::make_unique<OpCall>(name, std::move(arguments));
+      FrameReader from(info);
+      op = std::make_unique<OpCall>(name, from, device);
     } catch (const std::runtime_error& e) {
       throw std::runtime_error(std::string(name) + ": " + e.what());
     }
     device.backend().submit(std::move(op));
   }
+
+  /// For each argument the names of its fields in order, null where it is no struct.
+  static Napi::Array fields(Napi::Env env) {
+    Napi::Array all = Napi::Array::New(env);
+    (all.Set(all.Length(), fieldNames<std::remove_cvref_t<Args>>(env)), ...);
+    return all;
+  }
 };
 
 template <auto Method>
 void row(Napi::Object& table, const char* name) {
-  table.Set(name, Napi::Function::New(table.Env(), Row<Method>::call, name, const_cast<char*>(name)));
+  const Napi::Env env = table.Env();
+  Napi::Object entry = Napi::Object::New(env);
+  entry.Set("submit", Napi::Function::New(env, Row<Method>::call, name, const_cast<char*>(name)));
+  entry.Set("fields", Row<Method>::fields(env));
+  table.Set(name, entry);
 }
 
 }  // namespace

@@ -4,7 +4,9 @@
 
 namespace spherenet::node {
 
-/// { opName: function(...arguments in the order of ops.h) }; see ts/core/binding.ts for the types.
+/// { opName: { submit, fields } }: submit(count) takes the arguments, in the order of ops.h, from the frame,
+/// in which they are so many numbers; fields are the names of those arguments that are structs.
+/// ts/core/run.ts writes them.
 Napi::Object makeOpsTable(Napi::Env env);
 
 }  // namespace spherenet::node

@@ -9,6 +9,10 @@
 namespace spherenet::node {
 namespace {
 
+const TensorHandle& handleOf(const Napi::CallbackInfo& info, size_t argument) {
+  return TensorHandle::from(*contextOf(info.Env()), info[argument].As<Napi::Number>().DoubleValue());
+}
+
 /// The host side of a copy: the array's bytes, checked against the tensor's.
 void* hostMemory(const Napi::Value& value, const Tensor& tensor) {
   const auto array = value.As<Napi::TypedArray>();
@@ -47,21 +51,23 @@ class Arrival final : public Call {
 
 Napi::Value read(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
-    const TensorHandle& handle = TensorHandle::from(info[0]);
-    void* host = hostMemory(info[1], handle.tensor());
+    const TensorHandle& handle = handleOf(info, 0);
+    // Before the promise is made: that may collect garbage, and the handle with it.
+    const Tensor tensor = handle.tensor();
+    Backend& backend = handle.storage().backend();
+    void* host = hostMemory(info[1], tensor);
     Mailbox& mailbox = Mailbox::of(info.Env());
     auto letter = mailbox.open(info.Env(), info[1].As<Napi::Object>());
     Napi::Value promise = letter->promise.Promise();
-    handle.storage().backend().read(handle.tensor(), host, [&mailbox, letter](std::string error) {
-      mailbox.send(letter, std::move(error));
-    });
+    backend.read(tensor, host,
+                 [&mailbox, letter](std::string error) { mailbox.send(letter, std::move(error)); });
     return promise;
   });
 }
 
 Napi::Value readSync(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
-    const TensorHandle& handle = TensorHandle::from(info[0]);
+    const TensorHandle& handle = handleOf(info, 0);
     std::promise<std::string> ended;
     handle.storage().backend().read(handle.tensor(), hostMemory(info[1], handle.tensor()),
                                     [&](std::string error) { ended.set_value(std::move(error)); });
@@ -72,7 +78,7 @@ Napi::Value readSync(const Napi::CallbackInfo& info) {
 
 Napi::Value write(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
-    const TensorHandle& handle = TensorHandle::from(info[0]);
+    const TensorHandle& handle = handleOf(info, 0);
     handle.storage().backend().write(hostMemory(info[1], handle.tensor()), handle.tensor());
     return info.Env().Undefined();
   });
@@ -80,8 +86,8 @@ Napi::Value write(const Napi::CallbackInfo& info) {
 
 Napi::Value copyAcross(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
-    const TensorHandle& from = TensorHandle::from(info[0]);
-    const TensorHandle& to = TensorHandle::from(info[1]);
+    const TensorHandle& from = handleOf(info, 0);
+    const TensorHandle& to = handleOf(info, 1);
     if (from.tensor().bytes() != to.tensor().bytes())
       throw std::runtime_error("a copy between devices is of as many bytes on both");
     if (from.storage().device() == DeviceId::Cpu) {

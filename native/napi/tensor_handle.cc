@@ -1,21 +1,10 @@
 #include "tensor_handle.h"
 
+#include <utility>
+
+#include "frame.h"
+
 namespace spherenet::node {
-namespace {
-
-Dims dimsFrom(const Napi::Value& value) {
-  const auto array = value.As<Napi::Array>();
-  Dims dims;
-  if (array.Length() > kMaxRank) throw std::runtime_error("a tensor has at most 8 axes");
-  dims.rank = static_cast<int32_t>(array.Length());
-  for (uint32_t i = 0; i < array.Length(); ++i) {
-    dims[static_cast<int>(i)] = array.Get(i).As<Napi::Number>().Int64Value();
-    if (dims[static_cast<int>(i)] < 0) throw std::runtime_error("a tensor has no negative extents");
-  }
-  return dims;
-}
-
-}  // namespace
 
 Storage::Storage(std::shared_ptr<Context> context, DeviceId device, size_t bytes)
     : context_(std::move(context)), device_(device), bytes_(bytes), memory_(backend().allocate(bytes)) {
@@ -27,44 +16,31 @@ Storage::~Storage() {
   context_->bytes -= bytes_;
 }
 
-void TensorHandle::define(Napi::Env env, Context& context) {
-  Napi::Function constructor =
-      DefineClass(env, "TensorHandle", {InstanceMethod<&TensorHandle::free>("free")});
-  context.tensorConstructor = Napi::Persistent(constructor);
-}
-
 TensorHandle::TensorHandle(const Napi::CallbackInfo& info)
     : Napi::ObjectWrap<TensorHandle>(info), context_(contextOf(info.Env())) {
-  guarded(info.Env(), [&] {
-    tensor_.shape = dimsFrom(info[2]);
-    if (info[0].IsNumber()) {
-      tensor_.dtype = static_cast<DType>(info[1].As<Napi::Number>().Int32Value());
-      const auto device = static_cast<DeviceId>(info[0].As<Napi::Number>().Int32Value());
-      storage_ = std::make_shared<Storage>(context_, device, tensor_.bytes());
-      tensor_.data = storage_->memory();
-      Napi::MemoryManagement::AdjustExternalMemory(info.Env(), static_cast<int64_t>(storage_->bytes()));
-    } else {
-      const TensorHandle& base = from(info[0]);
-      const int64_t offset = info[1].As<Napi::Number>().Int64Value();
-      if (offset < 0 || offset + tensor_.size() > base.tensor_.size())
-        throw std::runtime_error("a view must lie inside its tensor");
-      tensor_.dtype = base.tensor_.dtype;
-      tensor_.data =
-          static_cast<char*>(base.tensor_.data) + static_cast<size_t>(offset) * sizeOf(tensor_.dtype);
-      storage_ = base.storage_;
-    }
-    ++context_->tensors;
-    return info.Env().Undefined();
-  });
+  std::vector<TensorHandle*>& handles = context_->handles;
+  if (context_->freePlaces.empty()) {
+    place_ = handles.size();
+    handles.push_back(this);
+  } else {
+    place_ = context_->freePlaces.back();
+    context_->freePlaces.pop_back();
+    handles[place_] = this;
+  }
+  info.This().As<Napi::Object>().Set("id", static_cast<double>(place_ + 1));
 }
 
 void TensorHandle::Finalize(Napi::BasicEnv env) {
   drop(env);
+  context_->handles[place_] = nullptr;
+  context_->freePlaces.push_back(place_);
 }
 
-Napi::Value TensorHandle::free(const Napi::CallbackInfo& info) {
-  drop(info.Env());
-  return info.Env().Undefined();
+void TensorHandle::hold(std::shared_ptr<Storage> storage, const Tensor& tensor) {
+  if (storage_) throw std::logic_error("a tensor handle that is in use was filled again");
+  storage_ = std::move(storage);
+  tensor_ = tensor;
+  ++context_->tensors;
 }
 
 void TensorHandle::drop(Napi::BasicEnv env) {
@@ -76,10 +52,77 @@ void TensorHandle::drop(Napi::BasicEnv env) {
   if (last) Napi::MemoryManagement::AdjustExternalMemory(env, -bytes);
 }
 
-const TensorHandle& TensorHandle::from(const Napi::Value& value) {
-  TensorHandle* handle = value.IsObject() ? Unwrap(value.As<Napi::Object>()) : nullptr;
+TensorHandle* TensorHandle::find(const Context& context, double id) {
+  const bool known = id >= 1 && id <= static_cast<double>(context.handles.size());
+  return known ? context.handles[static_cast<size_t>(id) - 1] : nullptr;
+}
+
+const TensorHandle& TensorHandle::from(const Context& context, double id) {
+  const TensorHandle* const handle = find(context, id);
   if (!handle || !handle->storage_) throw std::runtime_error("a tensor was used after it was freed");
   return *handle;
+}
+
+TensorHandle& TensorHandle::empty(FrameReader& from) {
+  TensorHandle* const handle = find(from.context(), from.next());
+  if (!handle) throw std::logic_error("there is no tensor handle of this number");
+  return *handle;
+}
+
+Dims TensorHandle::shape(FrameReader& from) {
+  const Dims dims = from.dims();
+  from.expectEnd();
+  for (int i = 0; i < dims.rank; ++i)
+    if (dims[i] < 0) throw std::runtime_error("a tensor has no negative extents");
+  return dims;
+}
+
+Napi::Value TensorHandle::allocate(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    FrameReader from(info);
+    TensorHandle& handle = empty(from);
+    const auto device = static_cast<DeviceId>(from.whole<int32_t>());
+    Tensor tensor;
+    tensor.dtype = static_cast<DType>(from.whole<int32_t>());
+    tensor.shape = shape(from);
+    auto storage = std::make_shared<Storage>(handle.context_, device, tensor.bytes());
+    tensor.data = storage->memory();
+    const auto bytes = static_cast<int64_t>(storage->bytes());
+    handle.hold(std::move(storage), tensor);
+    Napi::MemoryManagement::AdjustExternalMemory(info.Env(), bytes);
+    return info.Env().Undefined();
+  });
+}
+
+Napi::Value TensorHandle::view(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    FrameReader from(info);
+    TensorHandle& handle = empty(from);
+    const TensorHandle& base = TensorHandle::from(from.context(), from.next());
+    const auto offset = from.whole<int64_t>();
+    Tensor tensor;
+    tensor.shape = shape(from);
+    if (offset < 0 || offset + tensor.size() > base.tensor_.size())
+      throw std::runtime_error("a view must lie inside its tensor");
+    tensor.dtype = base.tensor_.dtype;
+    tensor.data = static_cast<char*>(base.tensor_.data) + static_cast<size_t>(offset) * sizeOf(tensor.dtype);
+    handle.hold(base.storage_, tensor);
+    return info.Env().Undefined();
+  });
+}
+
+Napi::Value TensorHandle::free(const Napi::CallbackInfo& info) {
+  TensorHandle* const handle = find(*contextOf(info.Env()), info[0].As<Napi::Number>().DoubleValue());
+  if (handle) handle->drop(info.Env());
+  return info.Env().Undefined();
+}
+
+void TensorHandle::define(Napi::Env env, Napi::Object& exports) {
+  const Napi::Function constructor = DefineClass(env, "TensorHandle", {});
+  exports.Set("TensorHandle", constructor);
+  exports.Set("allocate", Napi::Function::New(env, allocate, "allocate"));
+  exports.Set("view", Napi::Function::New(env, view, "view"));
+  exports.Set("free", Napi::Function::New(env, free, "free"));
 }
 
 }  // namespace spherenet::node

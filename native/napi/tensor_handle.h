@@ -27,29 +27,43 @@ class Storage {
   void* memory_;
 };
 
+class FrameReader;
+
+/// A place for a tensor, which has none at first. JavaScript names it by the number in its property `id`, and
+/// fills it again after free(): to make such an object and let the garbage collector find it costs more than
+/// a tiny op.
 class TensorHandle : public Napi::ObjectWrap<TensorHandle> {
  public:
-  static void define(Napi::Env env, Context& context);
+  /// The class, and these functions:
+  ///   allocate(count)  the frame holds: handle, device, dtype, shape. Fresh memory for an empty handle.
+  ///   view(count)      handle, base, offset in elements, shape. The memory of the base for an empty handle.
+  ///   free(id)         empties the handle; a second call does nothing.
+  static void define(Napi::Env env, Napi::Object& exports);
 
-  /// (device, dtype, shape) for fresh memory, (base, offset in elements, shape) for a view.
   explicit TensorHandle(const Napi::CallbackInfo& info);
   void Finalize(Napi::BasicEnv env) override;
 
-  /// Frees now instead of with the garbage collector; a second call does nothing.
-  Napi::Value free(const Napi::CallbackInfo& info);
-
-  /// The tensor of a JavaScript argument; throws where it was freed.
-  static const TensorHandle& from(const Napi::Value& value);
+  /// The handle of that number; throws where it has no tensor.
+  static const TensorHandle& from(const Context& context, double id);
 
   const Tensor& tensor() const { return tensor_; }
   const Storage& storage() const { return *storage_; }
 
  private:
+  static Napi::Value allocate(const Napi::CallbackInfo& info);
+  static Napi::Value view(const Napi::CallbackInfo& info);
+  static Napi::Value free(const Napi::CallbackInfo& info);
+  static TensorHandle* find(const Context& context, double id);
+  static TensorHandle& empty(FrameReader& from);
+  static Dims shape(FrameReader& from);
+
+  void hold(std::shared_ptr<Storage> storage, const Tensor& tensor);
   void drop(Napi::BasicEnv env);
 
   std::shared_ptr<Context> context_;
   std::shared_ptr<Storage> storage_;
   Tensor tensor_;
+  size_t place_ = 0;  // in Context::handles
 };
 
 }  // namespace spherenet::node

@@ -83,6 +83,21 @@ describe('scope', () => {
 });
 
 describe('an asynchronous scope', () => {
+  it('loses no tensor where others leave it in any order', () => {
+    const before = count();
+    const made: Tensor[] = [];
+    const left = new Set([0, 9, 4, 5, 8, 1]);
+    scope(() => {
+      for (let i = 0; i < 10; ++i) made.push(tensor([i]));
+      for (const i of left) (i % 2 === 0 ? keep : (t: Tensor) => t.dispose())(made[i] as Tensor);
+      expect(count()).toBe(before + 7);
+    });
+    expect(made.map((each) => !each.isDisposed)).toEqual(made.map((_, i) => left.has(i) && i % 2 === 0));
+    expect(count()).toBe(before + 3);
+    for (const each of made) each.dispose();
+    expect(count()).toBe(before);
+  });
+
   it('ends when its promise settles', async () => {
     const before = count();
     let inner: Tensor | undefined;

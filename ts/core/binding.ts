@@ -1,11 +1,18 @@
 import type { TypedArray } from './dtype';
 import { loadAddon } from './loader';
 import type { LoadedAddon } from './loader';
-import type { Shape } from './shape';
 
-/** A native tensor. `free()` is idempotent; without it the garbage collector frees. */
+/** A place for a native tensor, named by its number. The garbage collector frees what is in it. */
 export interface NativeTensor {
-  free(): void;
+  readonly id: number;
+}
+
+/** An op of native/napi/ops_table.cc. */
+export interface NativeCall {
+  /** Takes so many numbers from the start of the frame; ./run.ts writes them. */
+  readonly submit: (count: number) => void;
+  /** For each argument the names of its fields in the order of the frame, null where it is no object. */
+  readonly fields: readonly (readonly string[] | null)[];
 }
 
 export interface NativeCudaStatus {
@@ -40,8 +47,6 @@ export interface MemoryInfo {
   devices: { cpu: DeviceMemory; cuda: DeviceMemory };
 }
 
-type Arg = NativeTensor | readonly NativeTensor[] | readonly number[] | number | boolean | object | null;
-
 /** Names of the rows of native/napi/ops_table.cc. */
 export type NativeOp =
   | 'fill' | 'cast' | 'copyRegion' | 'binary' | 'affine' | 'unary' | 'unaryBackward'
@@ -71,17 +76,22 @@ export const MarginKind = {
 
 /** What the addon exports. Private to ts/core and ts/ops; arguments of ops are in the order of native/ops.h. */
 export interface Binding {
-  TensorHandle: {
-    new (device: number, dtype: number, shape: Shape): NativeTensor;
-    new (base: NativeTensor, offset: number, shape: Shape): NativeTensor;
-  };
-  ops: Record<NativeOp, (...args: Arg[]) => void>;
-  /** Arrays have as many bytes as tensors; a Uint16Array holds the bits of 16-bit floats. */
-  read<T extends TypedArray | Uint16Array>(tensor: NativeTensor, into: T): Promise<T>;
-  readSync<T extends TypedArray | Uint16Array>(tensor: NativeTensor, into: T): T;
-  write(tensor: NativeTensor, from: TypedArray | Uint16Array): void;
+  TensorHandle: new () => NativeTensor;
+  /** Fresh memory for an empty handle. In the frame: handle, device, dtype, rank, extents. */
+  allocate(count: number): void;
+  /** The memory of another for an empty handle: handle, the other, offset in elements, rank, extents. */
+  view(count: number): void;
+  /** Empties the handle of this number; a second call does nothing. */
+  free(tensor: number): void;
+  /** What holds the arguments of calls with a `count` from now on, which it replaces: see ./frame.ts. */
+  frame(length: number): Float64Array;
+  ops: Record<NativeOp, NativeCall>;
+  /** Tensors are the numbers of their handles. Arrays have as many bytes; a Uint16Array holds the bits of 16-bit floats. */
+  read<T extends TypedArray | Uint16Array>(tensor: number, into: T): Promise<T>;
+  readSync<T extends TypedArray | Uint16Array>(tensor: number, into: T): T;
+  write(tensor: number, from: TypedArray | Uint16Array): void;
   /** Between tensors of as many bytes on two devices. */
-  copyAcross(from: NativeTensor, to: NativeTensor): void;
+  copyAcross(from: number, to: number): void;
   memory(): MemoryInfo;
   trim(): void;
   synchronize(): void;

@@ -4,20 +4,28 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 export interface Scoped {
   /** The scope that will dispose it, if any. Set by this module only. */
   owner: ScopeOwner | null;
+  /** Which of the owner's it is. Set by this module only. */
+  place: number;
   dispose(): void;
 }
 
 /** The tensors that live in one scope. */
 export class ScopeOwner {
-  readonly #tensors = new Set<Scoped>();
+  /** Each knows its place: a list that is left from anywhere, and costs less than a Set. */
+  readonly #tensors: Scoped[] = [];
 
   add(tensor: Scoped): void {
-    this.#tensors.add(tensor);
     tensor.owner = this;
+    tensor.place = this.#tensors.push(tensor) - 1;
   }
 
+  /** One of its own. */
   remove(tensor: Scoped): void {
-    this.#tensors.delete(tensor);
+    const last = this.#tensors.pop() as Scoped;
+    if (last !== tensor) {
+      this.#tensors[tensor.place] = last;
+      last.place = tensor.place;
+    }
     tensor.owner = null;
   }
 
@@ -28,7 +36,11 @@ export class ScopeOwner {
       this.remove(tensor);
       parent?.add(tensor);
     }
-    for (const tensor of this.#tensors) tensor.dispose();
+    for (const tensor of this.#tensors) {
+      tensor.owner = null; // It need not leave a list that is done for.
+      tensor.dispose();
+    }
+    this.#tensors.length = 0;
   }
 }
 

@@ -5,6 +5,7 @@ import type { DeviceName } from './device';
 import { dtypeCode } from './dtype';
 import type { DType } from './dtype';
 import { SphereNetError } from './errors';
+import { frame } from './frame';
 import { formatShape, sizeOf } from './shape';
 import type { Shape } from './shape';
 
@@ -25,12 +26,20 @@ export interface Bounds {
   readonly high: number;
 }
 
+/** A number that no native tensor has; the addon says what is wrong. */
+const FREED = -1;
+
+/** Empty handles for the next tensors: to make new ones is what costs most about a small tensor. */
+const spare: NativeTensor[] = [];
+/** More than the tensors of a large step; the garbage collector has the rest. */
+const MOST_SPARE = 8192;
+
 /**
  * A counted reference to native memory. Tensors and the tape hold it; it is freed when the last of them lets go, or
  * by the garbage collector when nobody refers to it any more.
  */
 export class Handle {
-  #native: NativeTensor;
+  #native: NativeTensor | null;
   #references = 1;
 
   private constructor(
@@ -46,9 +55,14 @@ export class Handle {
 
   /** Fresh, uninitialised memory. @throws SphereNetError (SPHERENET_OUT_OF_MEMORY). */
   static allocate(shape: Shape, dtype: DType, device: DeviceName): Handle {
-    const native = translated(`tensor ${formatShape(shape)}`, () => {
-      return new binding.TensorHandle(deviceCode(device), dtypeCode(dtype), shape);
-    });
+    const native = spare.pop() ?? new binding.TensorHandle();
+    frame.begin().put(native.id).put(deviceCode(device)).put(dtypeCode(dtype)).putList(shape);
+    try {
+      binding.allocate(frame.count);
+    } catch (error) {
+      spare.push(native);
+      throw nativeError(`tensor ${formatShape(shape)}`, error);
+    }
     return new Handle(native, shape, dtype, device, {
       handles: 0,
       elements: sizeOf(shape),
@@ -59,12 +73,21 @@ export class Handle {
 
   /** The same memory from `offset` elements on, as another shape. */
   view(offset: number, shape: Shape): Handle {
-    const native = new binding.TensorHandle(this.#native, offset, shape);
+    const base = this.id;
+    const native = spare.pop() ?? new binding.TensorHandle();
+    frame.begin().put(native.id).put(base).put(offset).putList(shape);
+    try {
+      binding.view(frame.count);
+    } catch (error) {
+      spare.push(native);
+      throw nativeError('view', error);
+    }
     return new Handle(native, shape, this.dtype, this.device, this.block);
   }
 
-  get native(): NativeTensor {
-    return this.#native;
+  /** The number of its native tensor, which lives as long as this handle: to be read right before the call. */
+  get id(): number {
+    return this.#native ? this.#native.id : FREED;
   }
 
   get size(): number {
@@ -108,7 +131,11 @@ export class Handle {
   release(): void {
     if (--this.#references > 0) return;
     --this.block.handles;
-    this.#native.free();
+    const native = this.#native;
+    if (!native) return;
+    this.#native = null;
+    binding.free(native.id);
+    if (spare.length < MOST_SPARE) spare.push(native);
   }
 }
 

@@ -4,6 +4,7 @@ import { dtypeOfHostArray, FLOAT_DTYPES, hostArray, isFloat, isHalf } from './dt
 import type { DType, HostArrays, TypedArray } from './dtype';
 import type { DeviceName } from './device';
 import { decodeHalf, encodeHalf } from './half';
+import { frame } from './frame';
 import { formatShape, sameShape, sizeOf } from './shape';
 import type { Shape } from './shape';
 import { currentOwner, keep } from './scope';
@@ -31,6 +32,8 @@ export type NestedArray = readonly (number | NestedArray)[];
 export class Tensor implements Scoped, Disposable {
   /** @internal */
   owner: ScopeOwner | null = null;
+  /** @internal */
+  place = 0;
   /** The op that made it, where gradients flow. @internal */
   node: Recorded | null = null;
 
@@ -137,9 +140,10 @@ export class Tensor implements Scoped, Disposable {
   data<D extends DType>(dtype: D): Promise<HostArrays[D]>;
   async data(dtype: DType = this.dtype): Promise<TypedArray> {
     this.#checkExpected('Tensor.data', dtype);
-    const { native } = this.handle;
+    const { handle } = this;
+    const into = memoryArray(this.dtype, this.size);
     try {
-      return asNumbers(this.dtype, await binding.read(native, memoryArray(this.dtype, this.size)));
+      return asNumbers(this.dtype, await binding.read(handle.id, into));
     } catch (error) {
       throw nativeError('Tensor.data', error);
     }
@@ -150,10 +154,9 @@ export class Tensor implements Scoped, Disposable {
   dataSync<D extends DType>(dtype: D): HostArrays[D];
   dataSync(dtype: DType = this.dtype): TypedArray {
     this.#checkExpected('Tensor.dataSync', dtype);
-    const { native } = this.handle;
-    return translated('Tensor.dataSync', () =>
-      asNumbers(this.dtype, binding.readSync(native, memoryArray(this.dtype, this.size))),
-    );
+    const { handle } = this;
+    const into = memoryArray(this.dtype, this.size);
+    return translated('Tensor.dataSync', () => asNumbers(this.dtype, binding.readSync(handle.id, into)));
   }
 
   /** The value of a tensor with one element. */
@@ -186,8 +189,11 @@ export class Tensor implements Scoped, Disposable {
         fail('Tensor.assign', 'source', this.describe(), source.describe());
       }
       const start = this.shape.map(() => 0);
-      const [from, to] = [source.handle.native, this.handle.native];
-      translated(null, () => binding.ops.copyRegion(start, start, this.shape, from, to));
+      const [from, to] = [source.handle, this.handle];
+      translated(null, () => {
+        frame.begin().putList(start).putList(start).putList(this.shape).put(from.id).put(to.id);
+        binding.ops.copyRegion.submit(frame.count);
+      });
       this.handle.noteWritten(source.handle.bounds);
     } else {
       writeHost('Tensor.assign', this, source);
@@ -242,7 +248,7 @@ export class Tensor implements Scoped, Disposable {
 /** A copy on another device. @internal */
 export function copyTo(from: Handle, device: DeviceName): Handle {
   const to = Handle.allocate(from.shape, from.dtype, device);
-  translated('copy between devices', () => binding.copyAcross(from.native, to.native));
+  translated('copy between devices', () => binding.copyAcross(from.id, to.id));
   to.noteWritten(from.bounds);
   return to;
 }
@@ -274,8 +280,8 @@ export function writeHost(op: string, to: Tensor, source: TypedArray | readonly 
     values.set(source as ArrayLike<number>);
   }
   if (to.dtype === 'int32') to.handle.noteWritten(boundsOf(values));
-  const { native } = to.handle;
-  translated(op, () => binding.write(native, values));
+  const { handle } = to;
+  translated(op, () => binding.write(handle.id, values));
 }
 
 /** An array for the bytes of a tensor as they are on the device. */
