@@ -58,10 +58,9 @@ export interface AngularParams {
 /** The native parameters, and the tensor of curvatures where there is one. `functions`: what `op` can compute. */
 export function angularParams(
   op: string,
-  options: AngularOptions,
+  { operator = 'cosine', k = 0.3, epsilon = 1e-4 }: AngularOptions,
   functions: readonly AngularFunction[] = MARGIN_FUNCTIONS,
 ): { params: AngularParams; k: Tensor | null } {
-  const { operator = 'cosine', k = 0.3, epsilon = 1e-4 } = options;
   checkOneOf(op, 'operator', operator, functions);
   checkNumber(op, 'epsilon', epsilon, 'a number above 0', (value) => value > 0);
   if (!(k instanceof Tensor)) checkNumber(op, 'k', k, 'a number above 0 or a tensor', (value) => value > 0);
@@ -123,7 +122,8 @@ export function angularForward(
 ): { recipe: AngularRecipe; forward: AngularForward } {
   const { operator = 'cosine', meanNorm } = options;
   const g = angularFunctionOf(op, operator);
-  const { params: angular, k } = angularParams(op, { ...options, operator: g }, ANGULAR_FUNCTIONS);
+  const own = { operator: g, k: options.k, epsilon: options.epsilon };
+  const { params: angular, k } = angularParams(op, own, ANGULAR_FUNCTIONS);
   const { params, output } = convGeometry(op, input.shape, weight.shape, options);
   const [n, oh, ow, filters] = output as [number, number, number, number];
   if (k) {

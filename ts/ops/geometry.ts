@@ -63,13 +63,6 @@ export function checkPadding(op: string, value: Padding): readonly [number, numb
   return c === undefined || d === undefined ? [a, a, b, b] : [a, b, c, d];
 }
 
-/** The part of the native parameters that convolutions and pools share. */
-function windows(op: string, stride: Pair, padding: Padding): Windows {
-  const [strideH, strideW] = checkPair(op, 'stride', stride);
-  const [padTop, padBottom, padLeft, padRight] = checkPadding(op, padding);
-  return { strideH, strideW, padTop, padBottom, padLeft, padRight };
-}
-
 /** Checks that groups divide channels and filters. @internal */
 export function checkGroups(op: string, groups: number, channels: number, filters: number): void {
   checkInteger(op, 'groups', groups, 1);
@@ -83,23 +76,24 @@ export function checkGroups(op: string, groups: number, channels: number, filter
   }
 }
 
-/** Positions, along height and width, of windows that span `reach`; at least one each. */
+/** Positions along an axis, `padded` long, of windows that span `reach`; at least one. */
+function positions(op: string, axis: string, padded: number, reach: number, stride: number): number {
+  if (reach > padded) {
+    fail(op, 'kernel', `no larger than the padded input's ${axis} of ${padded}`, `one that spans ${reach}`);
+  }
+  return Math.floor((padded - reach) / stride) + 1;
+}
+
+/** Positions, along height and width, of windows that span so many pixels. */
 function outputSize(
   op: string,
-  height: number,
-  width: number,
+  [height, width]: readonly [number, number],
   reach: readonly [number, number],
   { strideH, strideW, padTop, padBottom, padLeft, padRight }: Windows,
 ): [number, number] {
-  const along = (axis: string, padded: number, span: number, stride: number): number => {
-    if (span > padded) {
-      fail(op, 'kernel', `no larger than the padded input's ${axis} of ${padded}`, `one that spans ${span}`);
-    }
-    return Math.floor((padded - span) / stride) + 1;
-  };
   return [
-    along('height', height + padTop + padBottom, reach[0], strideH),
-    along('width', width + padLeft + padRight, reach[1], strideW),
+    positions(op, 'height', height + padTop + padBottom, reach[0], strideH),
+    positions(op, 'width', width + padLeft + padRight, reach[1], strideW),
   ];
 }
 
@@ -112,7 +106,8 @@ export function convGeometry(
 ): { params: ConvParams; output: Shape } {
   const [n, h, w, c] = input as [number, number, number, number];
   const [o, kh, kw, channels] = weight as [number, number, number, number];
-  const common = windows(op, options.stride ?? 1, options.padding ?? 0);
+  const [strideH, strideW] = checkPair(op, 'stride', options.stride ?? 1);
+  const [padTop, padBottom, padLeft, padRight] = checkPadding(op, options.padding ?? 0);
   const [dilationH, dilationW] = checkPair(op, 'dilation', options.dilation ?? 1);
   const groups = options.groups ?? 1;
   checkGroups(op, groups, c, o);
@@ -123,9 +118,20 @@ export function convGeometry(
         : `${c / groups}, the input's ${c} channels / ${groups} groups`;
     fail(op, 'weight', `[O, KH, KW, ${reason}]`, formatShape(weight));
   }
-  const params = { ...common, dilationH, dilationW, groups };
-  const reach = [dilationH * (kh - 1) + 1, dilationW * (kw - 1) + 1] as const;
-  return { params, output: [n, ...outputSize(op, h, w, reach, common), o] };
+  // Spelled out, here and below: to spread one object into another costs more than the rest of a small call.
+  const params = {
+    strideH,
+    strideW,
+    padTop,
+    padBottom,
+    padLeft,
+    padRight,
+    dilationH,
+    dilationW,
+    groups,
+  };
+  const [oh, ow] = outputSize(op, [h, w], [dilationH * (kh - 1) + 1, dilationW * (kw - 1) + 1], params);
+  return { params, output: [n, oh, ow, o] };
 }
 
 /** Checks a pool over input [N,H,W,C]; answers its output's shape. */
@@ -137,12 +143,13 @@ export function poolGeometry(
 ): { params: PoolParams; output: Shape } {
   const [n, h, w, c] = input as [number, number, number, number];
   const [kernelH, kernelW] = checkPair(op, 'kernel', kernel);
-  const common = windows(op, options.stride ?? [kernelH, kernelW], options.padding ?? 0);
-  const { padTop, padBottom, padLeft, padRight } = common;
+  const [strideH, strideW] = checkPair(op, 'stride', options.stride ?? [kernelH, kernelW]);
+  const [padTop, padBottom, padLeft, padRight] = checkPadding(op, options.padding ?? 0);
   if (Math.max(padTop, padBottom) >= kernelH || Math.max(padLeft, padRight) >= kernelW) {
     const size = formatShape([kernelH, kernelW]);
     fail(op, 'padding', `smaller than the kernel ${size}`, describe(options.padding));
   }
-  const params = { kernelH, kernelW, ...common };
-  return { params, output: [n, ...outputSize(op, h, w, [kernelH, kernelW], common), c] };
+  const params = { kernelH, kernelW, strideH, strideW, padTop, padBottom, padLeft, padRight };
+  const [oh, ow] = outputSize(op, [h, w], [kernelH, kernelW], params);
+  return { params, output: [n, oh, ow, c] };
 }
