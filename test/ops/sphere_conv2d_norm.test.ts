@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { seeds, settings } from '../support/arbitraries';
 import { gradcheck } from '../support/gradcheck';
-import { ops, scope, tensor } from '../support/library';
+import { memory, noGrad, ops, scope, tensor } from '../support/library';
 import type { Tensor } from '../support/library';
 import { Numbers, product } from '../support/numbers';
 
@@ -104,6 +104,26 @@ describe('sphereConv2dNorm', () => {
       const { gamma, beta, runningMean, runningVariance } = norm;
       const separate = ops.batchNorm(ops.sphereLinear(x, w, { operator: 'linear' }), gamma, beta, runningMean, runningVariance); // prettier-ignore
       expect(doubles(fused)).toBeAllClose(doubles(separate), 1e-6);
+    });
+  });
+
+  it('leaves the scope nothing but its output', () => {
+    scope(() => {
+      const numbers = new Numbers(4);
+      const dtype = 'float32';
+      const x = tensor(numbers.normals(2 * 5 * 5 * 3), { shape: [2, 5, 5, 3], dtype });
+      const w = tensor(numbers.normals(4 * 3 * 3 * 3), { shape: [4, 3, 3, 3], dtype, requiresGrad: true });
+      const norm = normTensors(numbers, 4, dtype);
+      const before = memory();
+      const z = noGrad(() => ops.sphereConv2dNorm(x, w, norm, { padding: 1 }));
+      expect(memory().tensors).toBe(before.tensors + 1);
+      expect(memory().bytes).toBe(before.bytes + 4 * z.size);
+      // What backward() needs goes with it, though the scope is still open.
+      const recorded = ops.sphereConv2dNorm(x, w, norm, { padding: 1 });
+      recorded.backward(z);
+      for (const each of [z, recorded]) each.dispose();
+      for (const each of [w, norm.gamma, norm.beta]) each.zeroGrad();
+      expect(memory()).toMatchObject({ tensors: before.tensors, bytes: before.bytes });
     });
   });
 

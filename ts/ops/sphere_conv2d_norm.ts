@@ -84,7 +84,7 @@ function normedAngularConvolution(
     return batchNorm(angles, gamma, beta, runningMean, runningVariance, { momentum, epsilon, relu });
   }
   const { recipe, forward } = angularForward(op, input, weight, options);
-  const { y, k } = forward;
+  const { y, nx, nw, k } = forward;
   const [z, mean, invStd] = [allocateLike(y), allocateLike(gamma), allocateLike(gamma)];
   const forwardOp = relu ? 'batchNormRelu' : 'batchNorm';
   run(forwardOp, momentum, epsilon, y, gamma, beta, runningMean, runningVariance, z, mean, invStd);
@@ -92,7 +92,7 @@ function normedAngularConvolution(
 
   const inputs = [input, weight, gamma, beta, ...(k ? [k] : [])];
   const kept = [...keptBy(forward), gamma, beta, mean, invStd];
-  return record(op, z, inputs, kept, (dz, saved, needs) => {
+  const output = record(op, z, inputs, kept, (dz, saved, needs) => {
     const { forward: f, rest } = restored(recipe, saved);
     const [g, b, m, s] = rest as [Tensor, Tensor, Tensor, Tensor];
     const gradient = allocateAngularGradient(f, needs[4] === true);
@@ -100,6 +100,10 @@ function normedAngularConvolution(
     const [dgamma, dbeta] = [allocateLike(g), allocateLike(b)];
     const { angular } = recipe;
     run('sphereConv2dNormBackward', angular, relu, f.y, f.c, f.k, f.nx, f.nw, g, b, m, s, dz, h, r, q, dk, dgamma, dbeta); // prettier-ignore
+    f.y.dispose(); // The products do not need it, and their results take as much.
     return [...angularProducts(recipe, f, gradient, needs), dgamma, dbeta, dk];
   });
+  // Nobody else sees these. The tape lets go of its own as backward() goes on, the scope only at its end.
+  for (const inner of [y, nx, nw, mean, invStd]) inner.dispose();
+  return output;
 }
