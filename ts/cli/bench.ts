@@ -8,6 +8,7 @@ interface BenchCommandOptions {
   filter?: string;
   device: 'cpu' | 'cuda';
   peers?: boolean;
+  compile?: boolean;
   quick?: boolean;
   list?: boolean;
   out: string;
@@ -28,6 +29,7 @@ export function benchCommand(output: Output): Command {
       '--peers',
       'PyTorch, onnxruntime-node and TensorFlow.js on the same layers, as far as they are there',
     )
+    .option('--compile', 'with --peers: PyTorch also compiles each layer, which takes it a minute')
     .option(
       '--quick',
       'fewer runs and smaller batches of the large networks: within five minutes on two cores',
@@ -66,7 +68,10 @@ async function bench(options: BenchCommandOptions, output: Output): Promise<void
   const log = (line: string): void => {
     output.out(`${line}\n`);
   };
-  const effort = options.quick === true ? suite.QUICK : suite.FULL;
+  const effort = {
+    ...(options.quick === true ? suite.QUICK : suite.FULL),
+    compileLayers: options.compile === true,
+  };
   if (options.list === true) {
     for (const benchmark of suite.chooseBenchmarks(
       suite.allBenchmarks(options.device, effort),
