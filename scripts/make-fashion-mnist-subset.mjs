@@ -1,12 +1,13 @@
 // Makes data/fashion-mnist from the full set: the first 1,000 training and the first 250 test images of each class, in
-// the order of the original files. Run it again and the same bytes come out.
+// the order of the original files, compressed with Brotli, which takes a seventh less than gzip. Run it again with the
+// same version of Brotli and the same bytes come out; the data is the same with any, and its SHA-256 is printed.
 //   node scripts/make-fashion-mnist-subset.mjs [folder of the full set]
 // The full set is Debian's package dataset-fashion-mnist, whose folder is the default.
 import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { gunzipSync, gzipSync } from 'node:zlib';
+import { brotliCompressSync, constants, gunzipSync } from 'node:zlib';
 
 const from = process.argv[2] ?? '/usr/share/datasets/fashion-mnist';
 const to = fileURLToPath(new URL('../data/fashion-mnist', import.meta.url));
@@ -14,26 +15,31 @@ const CLASSES = 10;
 const IMAGES_HEADER = 16;
 const LABELS_HEADER = 8;
 
+const sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex');
+
 function read(name) {
-  const packed = readFileSync(join(from, name));
-  console.log(`${createHash('sha256').update(packed).digest('hex')}  ${name} (full)`);
+  const packed = readFileSync(join(from, `${name}.gz`));
+  console.log(`${sha256(packed)}  ${name}.gz (full)`);
   return gunzipSync(packed);
 }
 
 function write(name, bytes) {
-  const packed = gzipSync(bytes, { level: 9 });
-  // The byte that names the operating system is the only one that depends on where this runs.
-  packed[9] = 255;
-  writeFileSync(join(to, name), packed);
-  console.log(`${createHash('sha256').update(packed).digest('hex')}  ${name}, ${packed.length} bytes`);
+  const params = {
+    [constants.BROTLI_PARAM_QUALITY]: constants.BROTLI_MAX_QUALITY,
+    [constants.BROTLI_PARAM_LGWIN]: constants.BROTLI_MAX_WINDOW_BITS,
+    [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length,
+  };
+  const packed = brotliCompressSync(bytes, { params });
+  writeFileSync(join(to, `${name}.br`), packed);
+  console.log(`${sha256(bytes)}  ${name}, ${packed.length} bytes as .br`);
 }
 
 for (const [part, perClass] of [
   ['train', 1000],
   ['t10k', 250],
 ]) {
-  const imagesName = `${part}-images-idx3-ubyte.gz`;
-  const labelsName = `${part}-labels-idx1-ubyte.gz`;
+  const imagesName = `${part}-images-idx3-ubyte`;
+  const labelsName = `${part}-labels-idx1-ubyte`;
   const images = read(imagesName);
   const labels = read(labelsName).subarray(LABELS_HEADER);
   const size = images.readUInt32BE(8) * images.readUInt32BE(12);

@@ -1,8 +1,9 @@
-import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
-import { readdirSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { readdirSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { gzipSync } from 'node:zlib';
+import { brotliCompressSync, brotliDecompressSync, gzipSync } from 'node:zlib';
 import { countByClass, fashionMnist } from '../../ts/data';
 import { FASHION_MNIST_SUBSET } from '../../ts/data/fashion_mnist';
 
@@ -33,10 +34,18 @@ describe('the part of Fashion-MNIST that comes with the package', () => {
     expect(keys(test.images).filter((image) => seen.has(image))).toHaveLength(0);
   });
 
-  it('is smaller than 6 MB and comes with its licence', async () => {
-    const names = readdirSync(FASHION_MNIST_SUBSET);
+  const names = readdirSync(FASHION_MNIST_SUBSET);
+
+  it.each(names.filter((name) => name.endsWith('.br')))('holds in %s what its README says', async (name) => {
+    const bytes = brotliDecompressSync(await readFile(join(FASHION_MNIST_SUBSET, name)));
+    const sum = createHash('sha256').update(bytes).digest('hex');
+    const readme = readFileSync(join(FASHION_MNIST_SUBSET, 'README.md'), 'utf8');
+    expect(readme).toContain(`| \`${name.replace('.br', '')}\` | \`${sum}\` |`);
+  });
+
+  it('is smaller than 5 MB and comes with its licence', async () => {
     const sizes = await Promise.all(names.map((name) => stat(join(FASHION_MNIST_SUBSET, name))));
-    expect(sizes.reduce((sum, { size }) => sum + size, 0)).toBeLessThan(6_000_000);
+    expect(sizes.reduce((sum, { size }) => sum + size, 0)).toBeLessThan(5_000_000);
     expect(names).toContain('LICENSE');
   });
 });
@@ -88,7 +97,10 @@ describe('fashionMnist with a folder', () => {
   });
 
   it('loads plain and compressed files', async () => {
-    await fill({});
+    await fill({
+      'train-images-idx3-ubyte': new Uint8Array(0),
+      'train-images-idx3-ubyte.br': brotliCompressSync(image(3)),
+    });
     const { train, test } = await fashionMnist(folder);
     expect([...train.labels]).toEqual([0, 9, 4]);
     expect(test.shape).toEqual([2, 2, 1]);
@@ -98,7 +110,7 @@ describe('fashionMnist with a folder', () => {
     [
       'a missing file',
       { 't10k-labels-idx1-ubyte': new Uint8Array(0) },
-      /expected a file t10k-labels-idx1-ubyte\.gz or t10k-labels-idx1-ubyte, got a folder with /,
+      /expected a file t10k-labels-idx1-ubyte, plain, \.gz or \.br, got a folder with /,
     ],
     [
       'too few labels',

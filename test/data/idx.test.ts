@@ -1,7 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { gzipSync } from 'node:zlib';
+import { brotliCompressSync, gzipSync } from 'node:zlib';
 import { parseIdx, readIdx } from '../../ts/data';
 
 /** An IDX file of `values`. */
@@ -73,13 +73,18 @@ describe('readIdx', () => {
     }
   });
 
+  it('recognises Brotli by the name', async () => {
+    await writeFile(join(folder, 'packed.br'), brotliCompressSync(idxBytes([3], [5, 6, 7])));
+    expect([...(await readIdx(join(folder, 'packed.br'), 1)).values]).toEqual([5, 6, 7]);
+  });
+
+  const content = idxBytes(
+    [1000],
+    new Array(1000).fill(0).map((_, i) => (i * 37) % 251),
+  );
+
   it('names a gzip file that is cut off, and one that is damaged', async () => {
-    const packed = gzipSync(
-      idxBytes(
-        [1000],
-        new Array(1000).fill(0).map((_, i) => (i * 37) % 251),
-      ),
-    );
+    const packed = gzipSync(content);
     await writeFile(join(folder, 'short.gz'), packed.subarray(0, 60));
     await expect(readIdx(join(folder, 'short.gz'), 1)).rejects.toThrow(
       'short.gz: expected a complete gzip file, got one that ends early, after 60 bytes',
@@ -88,6 +93,17 @@ describe('readIdx', () => {
     await writeFile(join(folder, 'bad.gz'), packed);
     await expect(readIdx(join(folder, 'bad.gz'), 1)).rejects.toThrow(
       /bad\.gz: expected a complete gzip file, got a damaged one \(.+\)/,
+    );
+  });
+
+  it('names a Brotli file that is cut off, and one that is damaged', async () => {
+    await writeFile(join(folder, 'short.br'), brotliCompressSync(content).subarray(0, 60));
+    await expect(readIdx(join(folder, 'short.br'), 1)).rejects.toThrow(
+      'short.br: expected a complete brotli file, got one that ends early, after 60 bytes',
+    );
+    await writeFile(join(folder, 'bad.br'), content);
+    await expect(readIdx(join(folder, 'bad.br'), 1)).rejects.toThrow(
+      /bad\.br: expected a complete brotli file, got a damaged one \(.+\)/,
     );
   });
 

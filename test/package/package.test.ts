@@ -54,7 +54,7 @@ describe('the tarball', () => {
         'dist/index.js',
         'dist/index.d.ts',
         'dist/cli/main.js',
-        'data/fashion-mnist/train-images-idx3-ubyte.gz',
+        'data/fashion-mnist/train-images-idx3-ubyte.br',
       ],
       ...[`prebuilds/${platformName()}.node`, `prebuilds/${platformName()}.json`],
       ...[

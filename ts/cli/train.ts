@@ -61,7 +61,7 @@ export function trainCommand(output: Output): Command {
     )
     .option(
       '--data <folder>',
-      'the four IDX files of Fashion-MNIST or MNIST, .gz or not (default: the part within)',
+      'the four IDX files of Fashion-MNIST or MNIST, plain, .gz or .br (default: the part within)',
     )
     .option('--out <folder>', 'where the report goes', 'spherenet-report')
     .option('--quick', `one epoch of ${QUICK_IMAGES} images, to see that everything works`)

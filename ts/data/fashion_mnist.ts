@@ -31,8 +31,8 @@ export interface TrainTest {
  * Fashion-MNIST (Xiao, Rasul, Vollgraf 2017): grey 28 × 28 pictures of clothes in ten classes. Without a folder the
  * subset that comes with this package: 10,000 training and 2,500 test images, the same number of each class.
  *
- * @param folder holds `train-images-idx3-ubyte`, `train-labels-idx1-ubyte` and the same two with `t10k`, each plain or
- *   as `.gz`. The full set of 60,000 and 10,000 images and MNIST itself are published so.
+ * @param folder holds `train-images-idx3-ubyte`, `train-labels-idx1-ubyte` and the same two with `t10k`, each plain, as
+ *   `.gz` or as `.br`. The full set of 60,000 and 10,000 images and MNIST itself are published so.
  * @throws SphereNetError (SPHERENET_DATA) naming the file and what was expected
  */
 export async function fashionMnist(folder: string = FASHION_MNIST_SUBSET): Promise<TrainTest> {
@@ -50,8 +50,8 @@ export async function fashionMnist(folder: string = FASHION_MNIST_SUBSET): Promi
 
 async function loadPart(folder: string, names: readonly string[], part: string): Promise<ImageDataset> {
   const find = (stem: string): string => {
-    const name = [`${stem}.gz`, stem].find((candidate) => names.includes(candidate));
-    return name ?? failData(folder, `a file ${stem}.gz or ${stem}`, describeFolder(names));
+    const name = [`${stem}.gz`, `${stem}.br`, stem].find((candidate) => names.includes(candidate));
+    return name ?? failData(folder, `a file ${stem}, plain, .gz or .br`, describeFolder(names));
   };
   const images = find(`${part}-images-idx3-ubyte`);
   const labels = find(`${part}-labels-idx1-ubyte`);

@@ -1,11 +1,11 @@
 import { basename } from 'node:path';
 import { promisify } from 'node:util';
-import { gunzip } from 'node:zlib';
+import { brotliDecompress, gunzip } from 'node:zlib';
 import { failData, readBytes } from './files';
 
-const decompress = promisify(gunzip);
+const FORMATS = { gzip: promisify(gunzip), brotli: promisify(brotliDecompress) };
 
-/** Nothing that this package reads is larger; a damaged or hostile gzip stream stops here. */
+/** Nothing that this package reads is larger; a damaged or hostile stream stops here. */
 const MAX_BYTES = 2 ** 31 - 1;
 
 /** What the third byte of an IDX file says of its elements, in words. */
@@ -29,14 +29,15 @@ export interface IdxArray {
 
 /**
  * Reads a file in the IDX format of MNIST (LeCun): two zero bytes, the element type, the number of dimensions, each
- * dimension as a big-endian 32-bit integer, the elements. Gzip is recognised by its first bytes, whatever the name.
+ * dimension as a big-endian 32-bit integer, the elements. Gzip is recognised by its first bytes, whatever the name, Brotli,
+ * which has no such bytes, by the name's end, `.br`.
  *
  * @param rank how many dimensions are expected
  * @throws SphereNetError (SPHERENET_DATA) naming the file, what was expected and what it holds
  */
 export async function readIdx(path: string, rank: number): Promise<IdxArray> {
   const name = basename(path);
-  return parseIdx(name, await unzip(name, await readBytes(path)), rank);
+  return parseIdx(name, await unpack(name, await readBytes(path)), rank);
 }
 
 /**
@@ -65,10 +66,11 @@ export function parseIdx(name: string, bytes: Uint8Array, rank: number): IdxArra
   return { dims, values: bytes.subarray(header) };
 }
 
-async function unzip(name: string, bytes: Uint8Array): Promise<Uint8Array> {
-  if (bytes[0] !== 0x1f || bytes[1] !== 0x8b) return bytes;
+async function unpack(name: string, bytes: Uint8Array): Promise<Uint8Array> {
+  const format = bytes[0] === 0x1f && bytes[1] === 0x8b ? 'gzip' : name.endsWith('.br') ? 'brotli' : null;
+  if (format === null) return bytes;
   try {
-    return await decompress(bytes, { maxOutputLength: MAX_BYTES });
+    return await FORMATS[format](bytes, { maxOutputLength: MAX_BYTES });
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     const got =
@@ -77,7 +79,7 @@ async function unzip(name: string, bytes: Uint8Array): Promise<Uint8Array> {
         : code === 'ERR_BUFFER_TOO_LARGE'
           ? `one that unpacks to more than ${MAX_BYTES} bytes`
           : `a damaged one (${message})`;
-    failData(name, 'a complete gzip file', got, error);
+    failData(name, `a complete ${format} file`, got, error);
   }
 }
 
