@@ -5,7 +5,9 @@
 import { spawnSync } from 'node:child_process';
 import { chmodSync, cpSync, mkdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { ModuleKind, ScriptTarget, transpileModule } from 'typescript';
+import type { BenchResults } from '../../ts/bench';
 import type { Info } from '../../ts/cli/info';
 import { binding, loaded } from '../../ts/core/binding';
 import { platformName } from '../../ts/core/loader';
@@ -49,6 +51,8 @@ describe('the tarball', () => {
   it('holds what runs and what builds it from source, and nothing else', () => {
     const { files, bytes } = app.tarball;
     expect(bytes).toBeLessThan(15e6);
+    // A release addon with its kernels for GPUs needs the rest, and hardly gets smaller.
+    expect(bytes - gzipSync(readFileSync(addon)).length).toBeLessThan(5.5e6);
     for (const file of [
       ...[
         'dist/index.js',
@@ -167,6 +171,32 @@ describe('an installed package', () => {
       expect(words).toContain(part);
     }
   });
+});
+
+describe('spherenet bench in an installed package', () => {
+  it(
+    'measures a layer, names the peers that are missing and writes numbers and figures',
+    () => {
+      const args = ['bench', '--quick', '--peers', '--filter', '64x96x8x8'];
+      const { status, stdout, stderr } = app.spherenet(args);
+      expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+      const folder = join(app.folder, 'spherenet-bench');
+      const { command, version, measurements, peers, notes } = JSON.parse(
+        readFileSync(join(folder, 'results.json'), 'utf8'),
+      ) as BenchResults;
+      expect(version).toBe(loaded.build.version);
+      expect(command).toMatch(/^npx spherenet bench --filter 64x96x8x8 --peers --quick /);
+      expect(measurements.map(({ subject }) => subject)).toContain('CNN-9 64x96x8x8 → 128 k3');
+      expect(peers).toEqual([]);
+      expect(stdout).toContain('CNN-9 64x96x8x8 → 128 k3');
+      for (const peer of ['PyTorch', 'onnxruntime-node', 'TensorFlow.js']) {
+        expect(notes.join('\n')).toContain(`${peer} is missing: `);
+        expect(stdout).toContain(`${peer} is missing: `);
+      }
+      expect(readFileSync(join(folder, 'roofline.svg'), 'utf8')).toMatch(/^<svg [^]*<\/svg>\s*$/);
+    },
+    2 * MINUTES,
+  );
 });
 
 describe('an addon that does not fit', () => {
