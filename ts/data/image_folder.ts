@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import sharp from 'sharp';
+import type sharp from 'sharp';
 import type { Sharp } from 'sharp';
 import { checkInteger } from '../core/errors';
 import { listImages } from './class_folders';
@@ -64,6 +64,12 @@ async function decode(path: string, size: number | undefined): Promise<DecodedPi
   return decodePicture(path, (picture) => (size === undefined ? picture : picture.resize(size, size, cover)));
 }
 
+/** Not loaded before a picture is: it would take more than a third of the time of `import 'spherenet'`. */
+function pictureLibrary(): typeof sharp {
+  // eslint-disable-next-line @typescript-eslint/no-require-imports -- import() is none that Jest runs
+  return require('sharp') as typeof sharp;
+}
+
 /** Red, green and blue bytes `[height, width, 3]`. */
 export interface DecodedPicture {
   data: Buffer;
@@ -75,9 +81,10 @@ export async function decodePicture(
   path: string,
   change: (picture: Sharp) => Sharp,
 ): Promise<DecodedPicture> {
+  const open = pictureLibrary();
   try {
     // A file that ends early is an error, not a picture whose lower part is grey.
-    const picture = change(sharp(path, { failOn: 'truncated' }).autoOrient());
+    const picture = change(open(path, { failOn: 'truncated' }).autoOrient());
     return await picture
       .removeAlpha()
       .toColourspace('srgb')
