@@ -17,7 +17,7 @@ import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
-import { dirname, join, relative } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { fileURLToPath } from 'node:url';
 
@@ -85,6 +85,17 @@ function npmFile() {
   return process.env.npm_execpath ?? stop('start this as: npm run build:native');
 }
 
+/**
+ * `npm --prefix <package> run` looks for the global npmrc in the package as well, so what is fetched is fetched without
+ * the machine's proxy, registry and certificates. npm finds them when it is started in the folder.
+ */
+function startFromWithin() {
+  const misled = /^npm_config_(prefix|global_prefix|local_prefix|globalconfig)$/i;
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !misled.test(name)));
+  const command = [npmFile(), '--silent', 'run', 'build:native', '--', ...process.argv.slice(2)];
+  process.exit(spawnSync(process.execPath, command, { cwd: root, env, stdio: 'inherit' }).status ?? 1);
+}
+
 /** node-gyp of a checkout, or the one that npm has for packages. */
 function nodeGyp() {
   const own = development('node-gyp/bin/node-gyp.js') ?? process.env.npm_config_node_gyp;
@@ -149,6 +160,7 @@ if (!options.gyp && !answers('cmake')) {
   options.gyp = true;
 }
 requireTools(!options.gyp);
+if (resolve(process.env.npm_config_prefix ?? '') === resolve(root)) startFromWithin();
 
 const { tool, command, folder, addon, args } = plan();
 const folderPath = join(root, folder);
