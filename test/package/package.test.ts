@@ -173,6 +173,14 @@ describe('an installed package', () => {
   });
 });
 
+it('spherenet ends without an error where its reader has enough', () => {
+  const program = `"${process.execPath}" node_modules/.bin/spherenet reproduce --list | /usr/bin/head -n 1`;
+  expect(runIn(app.folder, app.env, '/bin/sh', ['-c', program])).toMatchObject({
+    stdout: 'loss-operator-table\n',
+    stderr: '',
+  });
+});
+
 describe('spherenet bench in an installed package', () => {
   it(
     'measures a layer, names the peers that are missing and writes numbers and figures',
