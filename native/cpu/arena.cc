@@ -44,14 +44,15 @@ Arena::~Arena() {
   if (begin_) munmap(begin_, reserved_);
 }
 
-Arena::Blocks::const_iterator Arena::bestFit(size_t bytes) const {
-  const auto found = free_.lower_bound({bytes, nullptr});
-  return found == free_.end() ? blocks_.end() : blocks_.find(found->second);
+Arena::Blocks::const_iterator Arena::firstFit(size_t bytes) const {
+  const auto fits = [bytes](const auto& block) { return block.second >= bytes; };
+  const auto found = std::find_if(free_.begin(), free_.end(), fits);
+  return found == free_.end() ? blocks_.end() : blocks_.find(found->first);
 }
 
 size_t Arena::growthFor(size_t bytes) const {
   bytes = roundUpTo(bytes, kGranule);
-  if (const auto block = bestFit(bytes); block != blocks_.end())
+  if (const auto block = firstFit(bytes); block != blocks_.end())
     return bytes - std::min(bytes, block->second.resident);
   const Block end = freeEnd();
   const bool fits = roundUpTo(bytes - end.size, kHugePage) <= reserved_ - committed_;
@@ -67,8 +68,8 @@ void Arena::addFree(char* at, size_t size, size_t resident) {
   auto block = blocks_.insert_or_assign(at, Block{size, resident, true}).first;
   cached_ += resident;
   const auto merge = [&](Blocks::iterator left, Blocks::iterator right) {
-    free_.erase({left->second.size, left->first});
-    free_.erase({right->second.size, right->first});
+    free_.erase(left->first);
+    free_.erase(right->first);
     left->second.size += right->second.size;
     left->second.resident += right->second.resident;
     blocks_.erase(right);
@@ -82,11 +83,11 @@ void Arena::addFree(char* at, size_t size, size_t resident) {
     block = merge(block, next);
   if (block != blocks_.begin())
     if (const auto previous = std::prev(block); adjacent(previous, block)) block = merge(previous, block);
-  free_.insert({block->second.size, block->first});
+  free_.insert_or_assign(block->first, block->second.size);
 }
 
 void Arena::removeFree(Blocks::iterator block) {
-  free_.erase({block->second.size, block->first});
+  free_.erase(block->first);
   cached_ -= block->second.resident;
 }
 
@@ -105,10 +106,10 @@ bool Arena::growBy(size_t bytes) {
 
 void* Arena::allocate(size_t bytes) {
   bytes = roundUpTo(bytes, kGranule);
-  auto found = bestFit(bytes);
+  auto found = firstFit(bytes);
   if (found == blocks_.end()) {
     if (!growBy(bytes - freeEnd().size)) return nullptr;
-    found = bestFit(bytes);
+    found = firstFit(bytes);
   }
   const auto block = blocks_.find(found->first);
   const Block before = block->second;
@@ -129,7 +130,7 @@ bool Arena::release(void* memory) {
 }
 
 void Arena::trim() noexcept {
-  for (const auto& [size, at] : free_) {
+  for (const auto& [at, size] : free_) {
     madvise(at, size, MADV_DONTNEED);
     blocks_.find(at)->second.resident = 0;
   }
