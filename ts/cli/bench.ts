@@ -54,7 +54,7 @@ function compareCommand(output: Output): Command {
 async function bench(options: BenchCommandOptions, output: Output): Promise<void> {
   if (options.peers === true && options.device === 'cuda') {
     throw new Error(
-      '--peers must go with --device cpu: on a GPU, bench/gpu/run.sh measures cuDNN and PyTorch',
+      '--peers must go with --device cpu: on a GPU, bench/gpu/run.sh of a checkout measures cuDNN and PyTorch',
     );
   }
   await checkFolder(options.out);
