@@ -65,7 +65,8 @@ void narrowDataGradient(const Conv2dParams& p, const ConvShape& s, const T* dy, 
       job.lineEnd = std::min(s.h, job.lineBegin + lines);
       const auto [gridBegin, gridEnd] = gridLines(map.h, job.lineBegin, job.lineEnd);
       const int64_t rows = (gridEnd - gridBegin) * s.ow;
-      T* const patches = scratch<T>(ScratchSlot::PackedRows, rows * stride);
+      // The last tap of the last patch is read in a whole vector.
+      T* const patches = scratch<T>(ScratchSlot::PackedRows, rows * stride + kernel.lanes);
       int64_t* const starts = scratch<int64_t>(ScratchSlot::RowStarts, rows);
       for (int64_t row = 0; row < rows; ++row) starts[row] = row * s.o;
       simd::GemmJob<T> product;

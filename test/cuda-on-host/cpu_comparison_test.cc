@@ -95,7 +95,5 @@ int main() {
   spherenet::cpu::CpuOps cpu;
   checkRandomAgainstCpu(ops, cpu);
   checkLongLists(ops, cpu);
-  std::printf("%lld checks passed, %lld failed\n", static_cast<long long>(counts().passed),
-              static_cast<long long>(counts().failed));
-  return counts().failed > 0 ? 1 : 0;
+  return report();
 }

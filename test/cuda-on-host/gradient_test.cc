@@ -356,9 +356,7 @@ int run(int argc, char** argv) {
   if (wanted("large")) checkLargeGradient(ops);
   if (wanted("bits")) checkReproducibility(ops);
   if (wanted("empty")) checkEmpty(ops);
-  std::printf("%lld checks passed, %lld failed\n", static_cast<long long>(counts().passed),
-              static_cast<long long>(counts().failed));
-  return counts().failed > 0 ? 1 : 0;
+  return report();
 }
 
 }  // namespace

@@ -93,7 +93,5 @@ int main(int argc, char** argv) {
     group.run(ops);
     std::printf("%-16s %s\n", group.name, counts().failed == before ? "passed" : "FAILED");
   }
-  std::printf("%lld checks passed, %lld failed\n", static_cast<long long>(counts().passed),
-              static_cast<long long>(counts().failed));
-  return counts().failed > 0 ? 1 : 0;
+  return report();
 }

@@ -193,6 +193,13 @@ inline bool expect(bool condition, const std::string& what) {
   return condition;
 }
 
+/// Prints how many checks passed and failed; the exit code of the test.
+inline int report() {
+  std::printf("%lld checks passed, %lld failed\n", static_cast<long long>(counts().passed),
+              static_cast<long long>(counts().failed));
+  return counts().failed > 0 ? 1 : 0;
+}
+
 /// Compares every element: |got - want| <= tolerance * (scale + |want|); NaN equals NaN. One check.
 inline void expectNear(const std::string& what, const Array& got, const std::vector<double>& want,
                        double tolerance, double scale = 1) {

@@ -89,8 +89,5 @@ int main() {
   test::checkConversions<Float16>();
   const std::unique_ptr<Ops> ops = cpu::makeOpsWithHalf();
   for (DType dtype : test::kHalves) test::checkMemory(*ops, dtype);
-  const auto& [passed, failed] = test::counts();
-  std::printf("%lld checks passed, %lld failed\n", static_cast<long long>(passed),
-              static_cast<long long>(failed));
-  return failed > 0 ? 1 : 0;
+  return test::report();
 }

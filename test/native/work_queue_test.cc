@@ -91,8 +91,5 @@ int main() {
   }
   checkClose();
   checkCloseWhileFull();
-  const auto& [passed, failed] = counts();
-  std::printf("%lld checks passed, %lld failed\n", static_cast<long long>(passed),
-              static_cast<long long>(failed));
-  return failed > 0 ? 1 : 0;
+  return report();
 }
