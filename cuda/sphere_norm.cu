@@ -12,8 +12,9 @@ void CudaOps::sphereConv2dNormBackward(const AngularParams& a, bool relu, const 
                                        const Tensor& invStd, const Tensor& dz, const Tensor& h,
                                        const Tensor& r, const Tensor& q, const Tensor& dk,
                                        const Tensor& dgamma, const Tensor& dbeta) {
+  if (!gamma && !relu) return sphereConv2dAngularBackward(a, y, c, dz, k, nx, nw, h, r, q, dk);
   const bool isFused =
-      y.dtype != DType::Float64 && y.size() > 0 && withStorage(y.dtype, [&](auto type) {
+      mean && y.dtype != DType::Float64 && y.size() > 0 && withStorage(y.dtype, [&](auto type) {
         using T = decltype(type);
         if constexpr (!std::is_same_v<T, double>) {
           auto pass = angularPass<T, true>(a, y, c, dz, k, nx, nw, h, r);
@@ -31,12 +32,45 @@ void CudaOps::sphereConv2dNormBackward(const AngularParams& a, bool relu, const 
   // Shapes that are rare behind a normalisation, and float64: one after the other.
   const Workspace memory(context_, y.bytes());
   const Tensor dy{memory.as<void>(), y.dtype, y.shape};
-  if (relu) {
+  if (!gamma) {
+    leakyReluBackward(0, y, dz, dy);
+  } else if (!mean) {
+    rescaleBackward(relu, y, gamma, beta, dz, dy, dgamma, dbeta);
+  } else if (relu) {
     batchNormReluBackward(y, gamma, beta, mean, invStd, dz, dy, dgamma, dbeta);
   } else {
     batchNormBackward(y, gamma, mean, invStd, dz, dy, dgamma, dbeta);
   }
   sphereConv2dAngularBackward(a, y, c, dy, k, nx, nw, h, r, q, dk);
+}
+
+void CudaOps::rescaleBackward(bool relu, const Tensor& y, const Tensor& gamma, const Tensor& beta,
+                              const Tensor& dz, const Tensor& dy, const Tensor& dgamma, const Tensor& dbeta) {
+  const Workspace constants(context_, 2 * gamma.bytes());
+  const Tensor mean{constants.as<void>(), gamma.dtype, gamma.shape},
+      variance{constants.as<char>() + gamma.bytes(), gamma.dtype, gamma.shape};
+  fill(0, mean);
+  fill(1, variance);
+  if (!relu) return batchNormInferenceBackward(0, y, gamma, mean, variance, dz, dy, dgamma, dbeta);
+  const Workspace through(context_, y.bytes());
+  const Tensor masked{through.as<void>(), y.dtype, y.shape};
+  batchNormInference(0, y, gamma, beta, mean, variance, dy);
+  leakyReluBackward(0, dy, dz, masked);
+  batchNormInferenceBackward(0, y, gamma, mean, variance, masked, dy, dgamma, dbeta);
+}
+
+void CudaOps::sphereConv2dFilterBackward(const Conv2dParams& p, const AngularParams& a, bool relu,
+                                         const Tensor& x, const Tensor& w, const Tensor& y, const Tensor& c,
+                                         const Tensor& k, const Tensor& nx, const Tensor& nw,
+                                         const Tensor& gamma, const Tensor& beta, const Tensor& mean,
+                                         const Tensor& invStd, const Tensor& dz, const Tensor& dw,
+                                         const Tensor& dk, const Tensor& dgamma, const Tensor& dbeta) {
+  const Workspace hMemory(context_, y.bytes()), rMemory(context_, nx.bytes()), qMemory(context_, nw.bytes());
+  const Tensor h{hMemory.as<void>(), y.dtype, y.shape}, r{rMemory.as<void>(), nx.dtype, nx.shape},
+      q{qMemory.as<void>(), nw.dtype, nw.shape};
+  sphereConv2dNormBackward(a, relu, y, c, k, nx, nw, gamma, beta, mean, invStd, dz, h, r, q, dk, dgamma,
+                           dbeta);
+  sphereConv2dWeightGradient(p, x, h, w, q, nw, dw);
 }
 
 }  // namespace spherenet::cuda

@@ -232,6 +232,15 @@ class Ops {
   virtual void sphereConv2d(const Conv2dParams& p, const AngularParams& a, const Tensor& x, const Tensor& w,
                             const Tensor& k, const Tensor& y, const Tensor& nx, const Tensor& nw,
                             const Tensor& c) = 0;
+  /// The same, and z [like y] in the pass that computes y: where gamma and beta [O] are given
+  ///   z = gamma (y - mean) / sqrt(variance + normEpsilon) + beta,  mean and variance [O] given too, or
+  ///   z = gamma y + beta,
+  /// else z = y; then where `relu` not less than 0. y: optional, kept for the gradient.
+  virtual void sphereConv2dRescaled(const Conv2dParams& p, const AngularParams& a, bool relu,
+                                    double normEpsilon, const Tensor& x, const Tensor& w, const Tensor& k,
+                                    const Tensor& gamma, const Tensor& beta, const Tensor& mean,
+                                    const Tensor& variance, const Tensor& y, const Tensor& nx,
+                                    const Tensor& nw, const Tensor& c, const Tensor& z) = 0;
   /// The one pass before the two gradient convolutions. With G = dy * dg/dc, where c is recovered from y
   /// unless the forward pass kept it:
   ///   h [like y] = G / (nx nw)      r [like nx] = sum over the group's filters of G c / nx^2
@@ -240,15 +249,25 @@ class Ops {
                                            const Tensor& dy, const Tensor& k, const Tensor& nx,
                                            const Tensor& nw, const Tensor& h, const Tensor& r,
                                            const Tensor& q, const Tensor& dk) = 0;
-  /// The same for a SphereConv whose y goes into batchNorm, or where `relu` into batchNormRelu, and nowhere
-  /// else. dz is the gradient of what comes out there; dy, which batchNorm(Relu)Backward would give, stays in
-  /// registers. gamma, beta [O] are the normalisation's, mean and invStd those of its batch.
+  /// The same for a SphereConv whose y goes nowhere but into z, of which dz is the gradient; dy stays in
+  /// registers. Given are
+  ///   gamma, beta, mean, invStd  z comes from batchNorm, or where `relu` from batchNormRelu, of that batch
+  ///   gamma, beta                z comes from sphereConv2dRescaled
+  ///   none of them               so it does, and y is z; or without `relu` y is what nothing follows
   virtual void sphereConv2dNormBackward(const AngularParams& a, bool relu, const Tensor& y, const Tensor& c,
                                         const Tensor& k, const Tensor& nx, const Tensor& nw,
                                         const Tensor& gamma, const Tensor& beta, const Tensor& mean,
                                         const Tensor& invStd, const Tensor& dz, const Tensor& h,
                                         const Tensor& r, const Tensor& q, const Tensor& dk,
                                         const Tensor& dgamma, const Tensor& dbeta) = 0;
+  /// sphereConv2dNormBackward and sphereConv2dWeightGradient where x asks for no gradient, so that nobody
+  /// needs h and r.
+  virtual void sphereConv2dFilterBackward(const Conv2dParams& p, const AngularParams& a, bool relu,
+                                          const Tensor& x, const Tensor& w, const Tensor& y, const Tensor& c,
+                                          const Tensor& k, const Tensor& nx, const Tensor& nw,
+                                          const Tensor& gamma, const Tensor& beta, const Tensor& mean,
+                                          const Tensor& invStd, const Tensor& dz, const Tensor& dw,
+                                          const Tensor& dk, const Tensor& dgamma, const Tensor& dbeta) = 0;
   /// dx = transposed conv(h, w) - x * box(r); box sums r over the patches that hold the element.
   virtual void sphereConv2dDataGradient(const Conv2dParams& p, const Tensor& h, const Tensor& w,
                                         const Tensor& x, const Tensor& r, const Tensor& dx) = 0;

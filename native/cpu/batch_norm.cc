@@ -71,35 +71,6 @@ void batchStatistics(const Layout& l, const T* x, double* mean, double* variance
   });
 }
 
-/// y = (x - center) * factor + shift, per channel. The center's rounding error is made good in the shift:
-/// subtracting first keeps the digits that x * factor + (shift - center * factor) would lose. Relu: not below
-/// 0.
-template <bool Relu, class T, class Scale>
-void normalize(const Layout& l, const T* x, const T* gamma, const T* beta, const double* mean,
-               const Scale& invStd, T* y) {
-  const int64_t lanes = l.channels * l.repeat;
-  T* center = scratch<T>(ScratchSlot::Output, 3 * lanes);
-  T* factor = center + lanes;
-  T* shift = factor + lanes;
-  for (int64_t c = 0; c < l.channels; ++c) {
-    const double scale = static_cast<double>(gamma[c]) * invStd(c);
-    center[c] = static_cast<T>(mean[c]);
-    factor[c] = static_cast<T>(scale);
-    shift[c] =
-        static_cast<T>(static_cast<double>(beta[c]) - (mean[c] - static_cast<double>(center[c])) * scale);
-  }
-  for (T* values : {center, factor, shift}) spreadTile(l, values);
-  forEachTile(l, [&](int64_t offset, int64_t count) {
-    const T* in = x + offset;
-    T* out = y + offset;
-    SPHERENET_INDEPENDENT
-    for (int64_t i = 0; i < count; ++i) {
-      const T value = (in[i] - center[i]) * factor[i] + shift[i];
-      out[i] = Relu && value < 0 ? T(0) : value;
-    }
-  });
-}
-
 template <bool Relu>
 void forward(double momentum, double epsilon, const Tensor& xTensor, const Tensor& gamma, const Tensor& beta,
              const Tensor& runningMean, const Tensor& runningVariance, const Tensor& y,
@@ -129,7 +100,8 @@ void forward(double momentum, double epsilon, const Tensor& xTensor, const Tenso
       move(movingMean[c], mean[c]);
       move(movingVariance[c], variance[c] * unbias);
     }
-    normalize<Relu>(l, x, gamma.as<T>(), beta.as<T>(), mean, invStd, y.as<T>());
+    const auto meanOf = [&](int64_t c) { return mean[c]; };
+    normalize<Relu>(l, x, gamma.as<T>(), beta.as<T>(), meanOf, invStd, y.as<T>());
   });
 }
 
@@ -175,9 +147,8 @@ void CpuOps::batchNormInference(double epsilon, const Tensor& x, const Tensor& g
   const Layout l(x.shape);
   withFloat(x.dtype, [&](auto type) {
     using T = decltype(type);
-    double* mean = scratch<double>(ScratchSlot::RowTable, l.channels);
-    std::copy_n(meanTensor.as<T>(), l.channels, mean);
-    const T* variance = varianceTensor.as<T>();
+    const T *means = meanTensor.as<T>(), *variance = varianceTensor.as<T>();
+    const auto mean = [&](int64_t c) { return means[c]; };
     const auto invStd = [&](int64_t c) { return 1 / std::sqrt(static_cast<double>(variance[c]) + epsilon); };
     normalize<false>(l, x.as<T>(), gamma.as<T>(), beta.as<T>(), mean, invStd, y.as<T>());
   });

@@ -137,8 +137,39 @@ void forEachTile(const Layout& l, const F& body) {
   parallelRanges(l.rows, grain, [&](int64_t begin, int64_t end) { forEachTile(l, begin, end, body); });
 }
 
+/// y = (x - center) * factor + shift, per channel. The center's rounding error is made good in the shift:
+/// subtracting first keeps the digits that x * factor + (shift - center * factor) would lose. Relu: not below
+/// 0.
+template <bool Relu, class T, class Mean, class Scale>
+void normalize(const Layout& l, const T* x, const T* gamma, const T* beta, const Mean& mean,
+               const Scale& invStd, T* y) {
+  const int64_t lanes = l.channels * l.repeat;
+  T* center = scratch<T>(ScratchSlot::Output, 3 * lanes);
+  T* factor = center + lanes;
+  T* shift = factor + lanes;
+  for (int64_t c = 0; c < l.channels; ++c) {
+    const double scale = static_cast<double>(gamma[c]) * invStd(c);
+    const double average = mean(c);
+    center[c] = static_cast<T>(average);
+    factor[c] = static_cast<T>(scale);
+    shift[c] =
+        static_cast<T>(static_cast<double>(beta[c]) - (average - static_cast<double>(center[c])) * scale);
+  }
+  for (T* values : {center, factor, shift}) spreadTile(l, values);
+  forEachTile(l, [&](int64_t offset, int64_t count) {
+    const T* in = x + offset;
+    T* out = y + offset;
+    SPHERENET_INDEPENDENT
+    for (int64_t i = 0; i < count; ++i) {
+      const T value = (in[i] - center[i]) * factor[i] + shift[i];
+      out[i] = Relu && value < 0 ? T(0) : value;
+    }
+  });
+}
+
 /// The gradient of a batch norm's input, given that of its output or, Relu, of what the ReLU makes of that.
 ///   dx = gamma invStd (dy - mean(dy) - xhat mean(dy xhat)) = scale dy + slope (x - mean) + shift
+/// Without statistics that of gamma x + beta, without gamma that of x.
 /// Whoever asks for rows must not have used ScratchSlot::Output since the construction.
 template <class T, bool Relu>
 class Gradient {
@@ -148,20 +179,28 @@ class Gradient {
            const Tensor& invStdTensor, const Tensor& dy, const Tensor& dgamma, const Tensor& dbeta)
       : layout_(x.shape), x_(x.as<T>()), dy_(dy.as<T>()) {
     const Layout& l = layout_;
-    const T *gamma = gammaTensor.as<T>(), *invStd = invStdTensor.as<T>();
+    const T *gamma = gammaTensor.as<T>(), *invStd = invStdTensor.as<T>(), *given = mean.as<T>();
     const int64_t lanes = l.channels * l.repeat;
     T* const memory = scratch<T>(ScratchSlot::Output, 6 * lanes);
     T *const scale = memory, *const slope = scale + lanes, *const shift = slope + lanes,
              *const center = shift + lanes, *const reluFactor = center + lanes,
              *const reluShift = reluFactor + lanes;
     for (int64_t c = 0; c < l.channels; ++c) {
-      reluFactor[c] = gamma[c] * invStd[c];
-      reluShift[c] = Relu ? betaTensor.as<T>()[c] : T(0);
+      reluFactor[c] = (gamma ? gamma[c] : T(1)) * (invStd ? invStd[c] : T(1));
+      reluShift[c] = Relu && gamma ? betaTensor.as<T>()[c] : T(0);
+      center[c] = given ? given[c] : T(0);
+      scale[c] = reluFactor[c];
+      slope[c] = shift[c] = 0;
     }
-    const GradientSums sums =
-        gradientSums<Relu>(l, Operands<T>{x_, mean.as<T>(), dy_, reluFactor, reluShift});
+    GradientSums sums{};
+    if (gamma) sums = gradientSums<Relu>(l, Operands<T>{x_, center, dy_, reluFactor, reluShift});
     const double n = static_cast<double>(l.rows);
-    for (int64_t c = 0; c < l.channels; ++c) {
+    for (int64_t c = 0; gamma && c < l.channels; ++c) {
+      if (!given) {
+        dgamma.as<T>()[c] = static_cast<T>(sums.dyCentered[c]);
+        dbeta.as<T>()[c] = static_cast<T>(sums.dy[c]);
+        continue;
+      }
       const double s = static_cast<double>(invStd[c]);
       // The saved mean is rounded; the true one, by definition, leaves differences that add up to 0.
       const double error = sums.centered[c] / n;
@@ -173,7 +212,6 @@ class Gradient {
       scale[c] = static_cast<T>(a);
       slope[c] = static_cast<T>(b);
       shift[c] = static_cast<T>(-a * sums.dy[c] / n - b * error);
-      center[c] = mean.as<T>()[c];
     }
     for (int64_t i = 0; i < 6; ++i) spreadTile(l, memory + i * lanes);
     scale_ = scale, slope_ = slope, shift_ = shift, center_ = center;

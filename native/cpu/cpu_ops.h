@@ -57,6 +57,10 @@ class CpuOps final : public Ops {
   void sphereConv2d(const Conv2dParams& p, const AngularParams& a, const Tensor& x, const Tensor& w,
                     const Tensor& k, const Tensor& y, const Tensor& nx, const Tensor& nw,
                     const Tensor& c) override;
+  void sphereConv2dRescaled(const Conv2dParams& p, const AngularParams& a, bool relu, double normEpsilon,
+                            const Tensor& x, const Tensor& w, const Tensor& k, const Tensor& gamma,
+                            const Tensor& beta, const Tensor& mean, const Tensor& variance, const Tensor& y,
+                            const Tensor& nx, const Tensor& nw, const Tensor& c, const Tensor& z) override;
   void sphereConv2dAngularBackward(const AngularParams& a, const Tensor& y, const Tensor& c, const Tensor& dy,
                                    const Tensor& k, const Tensor& nx, const Tensor& nw, const Tensor& h,
                                    const Tensor& r, const Tensor& q, const Tensor& dk) override;
@@ -65,6 +69,12 @@ class CpuOps final : public Ops {
                                 const Tensor& beta, const Tensor& mean, const Tensor& invStd,
                                 const Tensor& dz, const Tensor& h, const Tensor& r, const Tensor& q,
                                 const Tensor& dk, const Tensor& dgamma, const Tensor& dbeta) override;
+  void sphereConv2dFilterBackward(const Conv2dParams& p, const AngularParams& a, bool relu, const Tensor& x,
+                                  const Tensor& w, const Tensor& y, const Tensor& c, const Tensor& k,
+                                  const Tensor& nx, const Tensor& nw, const Tensor& gamma, const Tensor& beta,
+                                  const Tensor& mean, const Tensor& invStd, const Tensor& dz,
+                                  const Tensor& dw, const Tensor& dk, const Tensor& dgamma,
+                                  const Tensor& dbeta) override;
   void sphereConv2dDataGradient(const Conv2dParams& p, const Tensor& h, const Tensor& w, const Tensor& x,
                                 const Tensor& r, const Tensor& dx) override;
   void sphereConv2dWeightGradient(const Conv2dParams& p, const Tensor& x, const Tensor& h, const Tensor& w,

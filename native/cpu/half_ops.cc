@@ -201,6 +201,13 @@ class OpsWithHalf final : public Ops {
                     const Tensor& c) override {
     run<&CpuOps::sphereConv2d, 4>(p, a, x, filtersFor(x.dtype, w), k, y, nx, nw, c);
   }
+  void sphereConv2dRescaled(const Conv2dParams& p, const AngularParams& a, bool relu, double normEpsilon,
+                            const Tensor& x, const Tensor& w, const Tensor& k, const Tensor& gamma,
+                            const Tensor& beta, const Tensor& mean, const Tensor& variance, const Tensor& y,
+                            const Tensor& nx, const Tensor& nw, const Tensor& c, const Tensor& z) override {
+    run<&CpuOps::sphereConv2dRescaled, 5>(p, a, relu, normEpsilon, x, filtersFor(x.dtype, w), k, gamma, beta,
+                                          mean, variance, y, nx, nw, c, z);
+  }
   void sphereConv2dAngularBackward(const AngularParams& a, const Tensor& y, const Tensor& c, const Tensor& dy,
                                    const Tensor& k, const Tensor& nx, const Tensor& nw, const Tensor& h,
                                    const Tensor& r, const Tensor& q, const Tensor& dk) override {
@@ -213,6 +220,15 @@ class OpsWithHalf final : public Ops {
                                 const Tensor& dk, const Tensor& dgamma, const Tensor& dbeta) override {
     run<&CpuOps::sphereConv2dNormBackward, 6>(a, relu, y, c, k, nx, nw, gamma, beta, mean, invStd, dz, h, r,
                                               q, dk, dgamma, dbeta);
+  }
+  void sphereConv2dFilterBackward(const Conv2dParams& p, const AngularParams& a, bool relu, const Tensor& x,
+                                  const Tensor& w, const Tensor& y, const Tensor& c, const Tensor& k,
+                                  const Tensor& nx, const Tensor& nw, const Tensor& gamma, const Tensor& beta,
+                                  const Tensor& mean, const Tensor& invStd, const Tensor& dz,
+                                  const Tensor& dw, const Tensor& dk, const Tensor& dgamma,
+                                  const Tensor& dbeta) override {
+    run<&CpuOps::sphereConv2dFilterBackward, 4>(p, a, relu, x, filtersFor(x.dtype, w), y, c, k, nx, nw, gamma,
+                                                beta, mean, invStd, dz, dw, dk, dgamma, dbeta);
   }
   void sphereConv2dDataGradient(const Conv2dParams& p, const Tensor& h, const Tensor& w, const Tensor& x,
                                 const Tensor& r, const Tensor& dx) override {

@@ -23,13 +23,14 @@ enum class ScratchSlot {
   Output,
   RoundedFilters,
   NormGradient,
+  FilterGradient,
   TransformedFilters,
   TransformedTiles,
   PixelValues,
   TileValues,
   TileFlags,
   StandIns,
-  Count = StandIns + 4
+  Count = StandIns + 5
 };
 
 /// Slots from ScratchSlot::StandIns on.

@@ -252,25 +252,54 @@ void CpuOps::sphereConv2dAngularBackward(const AngularParams& a, const Tensor& y
   });
 }
 
+void CpuOps::sphereConv2dRescaled(const Conv2dParams& p, const AngularParams& a, bool relu,
+                                  double normEpsilon, const Tensor& x, const Tensor& w, const Tensor& k,
+                                  const Tensor& gamma, const Tensor& beta, const Tensor& mean,
+                                  const Tensor& variance, const Tensor& y, const Tensor& nx, const Tensor& nw,
+                                  const Tensor& c, const Tensor& z) {
+  const Tensor& angles = y ? y : z;
+  sphereConv2d(p, a, x, w, k, angles, nx, nw, c);
+  if (z.size() == 0) return;
+  if (!gamma) {
+    if (relu) return leakyRelu(0, angles, z);
+    if (y) cast(1, 0, y, z);
+    return;
+  }
+  withFloat(z.dtype, [&](auto zero) {
+    using T = decltype(zero);
+    const batch_norm::Layout layout(z.shape);
+    const auto centerOf = [&](int64_t o) { return mean ? mean.as<T>()[o] : T(0); };
+    const auto factorOf = [&](int64_t o) {
+      return variance ? 1 / std::sqrt(static_cast<double>(variance.as<T>()[o]) + normEpsilon) : 1.0;
+    };
+    const auto pass = [&](auto rectified) {
+      batch_norm::normalize<decltype(rectified)::value>(layout, angles.as<T>(), gamma.as<T>(), beta.as<T>(),
+                                                        centerOf, factorOf, z.as<T>());
+    };
+    if (relu) {
+      pass(std::true_type{});
+    } else {
+      pass(std::false_type{});
+    }
+  });
+}
+
 void CpuOps::sphereConv2dNormBackward(const AngularParams& a, bool relu, const Tensor& y, const Tensor& c,
                                       const Tensor& k, const Tensor& nx, const Tensor& nw,
                                       const Tensor& gamma, const Tensor& beta, const Tensor& mean,
                                       const Tensor& invStd, const Tensor& dz, const Tensor& h,
                                       const Tensor& r, const Tensor& q, const Tensor& dk,
                                       const Tensor& dgamma, const Tensor& dbeta) {
-  if (c) {
-    const Tensor dy{scratchBytes(ScratchSlot::NormGradient, y.bytes()), y.dtype, y.shape};
-    if (relu) {
-      batchNormReluBackward(y, gamma, beta, mean, invStd, dz, dy, dgamma, dbeta);
-    } else {
-      batchNormBackward(y, gamma, mean, invStd, dz, dy, dgamma, dbeta);
-    }
-    return sphereConv2dAngularBackward(a, y, c, dy, k, nx, nw, h, r, q, dk);
-  }
+  if (!gamma && !relu) return sphereConv2dAngularBackward(a, y, c, dz, k, nx, nw, h, r, q, dk);
   withFloat(y.dtype, [&](auto zero) {
     using T = decltype(zero);
     const int64_t filters = nw.size();
     const auto pass = [&](const auto& gradient) {
+      if (c) {
+        const Tensor dy{scratchBytes(ScratchSlot::NormGradient, y.bytes()), y.dtype, y.shape};
+        gradient.all(dy.as<T>());
+        return sphereConv2dAngularBackward(a, y, c, dy, k, nx, nw, h, r, q, dk);
+      }
       // Some rows at a time, so that dy stays in the cache.
       const auto dyOf = [&](int64_t begin, int64_t end) {
         T* const rows = scratch<T>(ScratchSlot::NormGradient, (end - begin) * filters);
@@ -285,6 +314,23 @@ void CpuOps::sphereConv2dNormBackward(const AngularParams& a, bool relu, const T
       pass(batch_norm::Gradient<T, false>(y, gamma, beta, mean, invStd, dz, dgamma, dbeta));
     }
   });
+}
+
+void CpuOps::sphereConv2dFilterBackward(const Conv2dParams& p, const AngularParams& a, bool relu,
+                                        const Tensor& x, const Tensor& w, const Tensor& y, const Tensor& c,
+                                        const Tensor& k, const Tensor& nx, const Tensor& nw,
+                                        const Tensor& gamma, const Tensor& beta, const Tensor& mean,
+                                        const Tensor& invStd, const Tensor& dz, const Tensor& dw,
+                                        const Tensor& dk, const Tensor& dgamma, const Tensor& dbeta) {
+  // 64 bytes for each, so that all three are aligned.
+  const size_t hBytes = (y.bytes() + 63) / 64 * 64, rBytes = (nx.bytes() + 63) / 64 * 64;
+  char* const memory =
+      static_cast<char*>(scratchBytes(ScratchSlot::FilterGradient, hBytes + rBytes + nw.bytes()));
+  const Tensor h{memory, y.dtype, y.shape}, r{memory + hBytes, nx.dtype, nx.shape},
+      q{memory + hBytes + rBytes, nw.dtype, nw.shape};
+  sphereConv2dNormBackward(a, relu, y, c, k, nx, nw, gamma, beta, mean, invStd, dz, h, r, q, dk, dgamma,
+                           dbeta);
+  sphereConv2dWeightGradient(p, x, h, w, q, nw, dw);
 }
 
 void CpuOps::sphereConv2dDataGradient(const Conv2dParams& p, const Tensor& h, const Tensor& w,

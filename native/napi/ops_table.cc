@@ -150,8 +150,10 @@ Napi::Object makeOpsTable(Napi::Env env) {
   row<&Ops::conv2dDataGradient>(table, "conv2dDataGradient");
   row<&Ops::conv2dWeightGradient>(table, "conv2dWeightGradient");
   row<&Ops::sphereConv2d>(table, "sphereConv2d");
+  row<&Ops::sphereConv2dRescaled>(table, "sphereConv2dRescaled");
   row<&Ops::sphereConv2dAngularBackward>(table, "sphereConv2dAngularBackward");
   row<&Ops::sphereConv2dNormBackward>(table, "sphereConv2dNormBackward");
+  row<&Ops::sphereConv2dFilterBackward>(table, "sphereConv2dFilterBackward");
   row<&Ops::sphereConv2dDataGradient>(table, "sphereConv2dDataGradient");
   row<&Ops::sphereConv2dWeightGradient>(table, "sphereConv2dWeightGradient");
   row<&Ops::magnitude>(table, "magnitude");

@@ -22,6 +22,14 @@ describe.each([
       const make = (): nn.Sequential => {
         const [conv, linear] = spheres() as [nn.Module, nn.Module];
         return new nn.Sequential(
+          new nn.SphereConv2d(3, 4, 3, { padding: 1 }),
+          new nn.ReLU(),
+          new nn.SphereConv2d(4, 4, 3, { padding: 1, operator: 'linear' }),
+          new nn.SphereNorm(4, { beta: 2, gamma: 0.1 }),
+          new nn.ReLU(),
+          new nn.SphereNorm(new nn.SphereConv2d(4, 3, 3, { padding: 1 }), { beta: 3 }),
+          new nn.ReLU(),
+          new nn.SphereNorm(3, { gamma: -0.1 }),
           conv,
           new nn.BatchNorm2d(8),
           new nn.ReLU(),

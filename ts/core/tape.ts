@@ -111,6 +111,11 @@ function alias(tensor: Tensor): Tensor {
   return new Tensor(tensor.handle.retain(), false);
 }
 
+/** Whether an op of these inputs is recorded: gradients are asked for. */
+export function isRecorded(inputs: readonly unknown[]): boolean {
+  return isGradEnabled() && inputs.some((input) => input instanceof Tensor && input.requiresGrad);
+}
+
 /**
  * Makes `output` the recorded result of an op where gradients are asked for; returns it.
  *
@@ -123,7 +128,7 @@ export function record(
   saved: readonly Tensor[],
   rule: GradientRule,
 ): Tensor {
-  if (isGradEnabled() && inputs.some((input) => input.requiresGrad)) {
+  if (isRecorded(inputs)) {
     output.node = new Node(name, inputs, saved, rule);
   }
   return output;

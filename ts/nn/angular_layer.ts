@@ -67,8 +67,20 @@ export abstract class AngularLayer extends Module {
     return typeof fixed === 'number' ? fixed : undefined;
   }
 
-  /** forward(), the batch norm behind it in training, and a ReLU behind that where `relu`, as one op. @internal */
+  forward(input: Tensor): Tensor {
+    return this.forwardRescaled(input, undefined, false);
+  }
+
+  /** forward(), a rescaling behind it where given, and a ReLU behind that where `relu`, as one op. @internal */
+  abstract forwardRescaled(input: Tensor, rescale: ops.Rescaling | undefined, relu: boolean): Tensor;
+
+  /** forward(), the batch norm behind it, and a ReLU behind that where `relu`, as one op. @internal */
   abstract forwardNormed(input: Tensor, norm: BatchNorm2d, relu: boolean): Tensor;
+
+  /** Whether what follows may be computed with it: not where a subclass does something else in its forward(). @internal */
+  get isFusible(): boolean {
+    return this.forward === AngularLayer.prototype.forward;
+  }
 
   /** The operator with all that is learnt, as the ops take it. */
   protected operatorInEffect(): ops.AngularOptions {

@@ -1,10 +1,10 @@
 // Neighbouring layers that one op computes at once.
 import type { Tensor } from '../core/tensor';
 import { ReLU } from './activations';
+import { AngularLayer } from './angular_layer';
 import { BatchNorm2d } from './batch_norm2d';
 import type { Module } from './module';
-import { SphereConv2d } from './sphere_conv2d';
-import { SphereLinear } from './sphere_linear';
+import { SphereNorm } from './sphere_norm';
 
 /** A subclass may do something else in its forward(), so only the class itself counts. */
 function isExactly<M extends Module>(
@@ -15,8 +15,8 @@ function isExactly<M extends Module>(
 }
 
 /**
- * Applies the layer at `place` and those behind it that the same op can do: in training a SphereConv with its batch
- * norm, and a ReLU behind a batch norm. Results are those of one layer after the other, with fewer passes over memory.
+ * Applies the layer at `place` and those behind it that the same op can do: a SphereConv with its batch norm or SphereNorm,
+ * and a ReLU behind one of these. Results are those of one layer after the other, with fewer passes over memory.
  *
  * @returns the output, and the place of the first layer that is not in it
  */
@@ -26,12 +26,24 @@ export function applyAt(
   input: Tensor,
 ): { output: Tensor; next: number } {
   const first = layers[place] as Module;
-  const isAngular = isExactly(first, SphereConv2d) || isExactly(first, SphereLinear);
-  const normPlace = isAngular ? place + 1 : place;
-  const norm = layers[normPlace];
-  if (!isExactly(norm, BatchNorm2d) || !norm.training)
-    return { output: first.forward(input), next: place + 1 };
-  const relu = isExactly(layers[normPlace + 1], ReLU);
-  const output = isAngular ? first.forwardNormed(input, norm, relu) : norm.forwardRelu(input, relu);
-  return { output, next: normPlace + (relu ? 2 : 1) };
+  /** What `forward` gives of the first `count` layers, and of a ReLU behind them. */
+  const withRelu = (count: number, forward: (relu: boolean) => Tensor): { output: Tensor; next: number } => {
+    const relu = isExactly(layers[place + count], ReLU);
+    return { output: forward(relu), next: place + count + (relu ? 1 : 0) };
+  };
+  if (first instanceof AngularLayer && first.isFusible) {
+    const second = layers[place + 1];
+    if (isExactly(second, BatchNorm2d)) {
+      return withRelu(2, (relu) => first.forwardNormed(input, second, relu));
+    }
+    if (isExactly(second, SphereNorm) && !second.conv && second.channels === first.filters) {
+      const { rescaling } = second;
+      if (rescaling) return withRelu(2, (relu) => first.forwardRescaled(input, rescaling, relu));
+    }
+    return withRelu(1, (relu) => first.forwardRescaled(input, undefined, relu));
+  }
+  if (isExactly(first, BatchNorm2d) || isExactly(first, SphereNorm)) {
+    return withRelu(1, (relu) => first.forwardRelu(input, relu));
+  }
+  return { output: first.forward(input), next: place + 1 };
 }

@@ -5,8 +5,8 @@ import { applyAt } from './fusion';
 import { Module } from './module';
 
 /**
- * Layers one after the other. Paths of parameters begin with the place of the layer: `0.weight`. In training, a
- * SphereConv, the batch norm behind it and a ReLU behind that run as one op, with the same result.
+ * Layers one after the other. Paths of parameters begin with the place of the layer: `0.weight`. A SphereConv, the batch
+ * norm or SphereNorm behind it and a ReLU behind that run as one op, with the same result.
  *
  * What one layer hands to the next is freed as soon as nothing needs it any more, {@link Tensor.backward} included: a
  * layer of your own that holds on to its input or output gives it to {@link keep}.

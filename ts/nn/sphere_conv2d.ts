@@ -41,13 +41,13 @@ export class SphereConv2d extends AngularLayer {
     this.conv = conv;
   }
 
-  forward(input: Tensor): Tensor {
-    return ops.sphereConv2d(input, this.weight, this.options());
+  override forwardRescaled(input: Tensor, rescale: ops.Rescaling | undefined, relu: boolean): Tensor {
+    return ops.sphereConv2d(input, this.weight, { ...this.options(), rescale, relu });
   }
 
   override forwardNormed(input: Tensor, norm: BatchNorm2d, relu: boolean): Tensor {
-    const { momentum, epsilon } = norm;
-    const options = { ...this.options(), norm: { momentum, epsilon, relu } };
+    const { momentum, epsilon, training } = norm;
+    const options = { ...this.options(), norm: { momentum, epsilon, training, relu } };
     return ops.sphereConv2dNorm(input, this.weight, norm, options);
   }
 

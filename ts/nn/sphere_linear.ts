@@ -26,13 +26,13 @@ export class SphereLinear extends AngularLayer {
     this.outFeatures = outFeatures;
   }
 
-  forward(input: Tensor): Tensor {
-    return ops.sphereLinear(input, this.weight, this.operatorInEffect());
+  override forwardRescaled(input: Tensor, rescale: ops.Rescaling | undefined, relu: boolean): Tensor {
+    return ops.sphereLinear(input, this.weight, { ...this.operatorInEffect(), rescale, relu });
   }
 
   override forwardNormed(input: Tensor, norm: BatchNorm2d, relu: boolean): Tensor {
-    const { momentum, epsilon } = norm;
-    const options = { ...this.operatorInEffect(), norm: { momentum, epsilon, relu } };
+    const { momentum, epsilon, training } = norm;
+    const options = { ...this.operatorInEffect(), norm: { momentum, epsilon, training, relu } };
     return ops.sphereLinearNorm(input, this.weight, norm, options);
   }
 }

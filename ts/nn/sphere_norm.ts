@@ -3,7 +3,7 @@ import type { FloatDType } from '../core/dtype';
 import { checkInteger, checkNumber, describe, fail } from '../core/errors';
 import type { Tensor } from '../core/tensor';
 import * as ops from '../ops';
-import { widened } from '../ops/cast';
+import { rescaled } from '../ops/rescale';
 import { AngularLayer } from './angular_layer';
 import { Module } from './module';
 import { parameter } from './parameter';
@@ -57,16 +57,37 @@ export class SphereNorm extends Module {
     this.gamma = learnable ? parameter(full([channels], gamma, { dtype }), 'norm') : gamma;
   }
 
+  /** β and γ where they are tensors, else null. @internal */
+  get rescaling(): ops.Rescaling | null {
+    const { beta, gamma } = this;
+    return typeof beta === 'number' || typeof gamma === 'number' ? null : { beta, gamma };
+  }
+
   forward(input: Tensor): Tensor {
-    const angular = this.conv === null ? input : this.conv.forward(input);
+    return this.forwardRelu(input, false);
+  }
+
+  /** forward(), and a ReLU behind it where `relu`. @internal */
+  forwardRelu(input: Tensor, relu: boolean): Tensor {
+    const { conv, rescaling } = this;
+    if (conv?.isFusible && rescaling) return conv.forwardRescaled(input, rescaling, relu);
+    const y = this.rescale(conv ? conv.forward(input) : input);
+    return relu ? ops.relu(y) : y;
+  }
+
+  private rescale(angular: Tensor): Tensor {
     if (angular.shape.at(-1) !== this.channels) {
-      fail('SphereNorm', 'input', `a tensor whose last axis has ${this.channels} channels`, describe(input));
+      fail(
+        'SphereNorm',
+        'input',
+        `a tensor whose last axis has ${this.channels} channels`,
+        describe(angular),
+      );
     }
-    if (typeof this.beta === 'number' && typeof this.gamma === 'number') {
-      return ops.scale(angular, this.beta, this.gamma);
+    const { beta, gamma } = this;
+    if (typeof beta === 'number' || typeof gamma === 'number') {
+      return ops.scale(angular, beta as number, gamma as number);
     }
-    // β and γ are float32 beside activations of 16 bits.
-    const rescaled = ops.add(ops.mul(widened(angular), this.beta), this.gamma);
-    return rescaled.dtype === angular.dtype ? rescaled : ops.cast(rescaled, angular.dtype);
+    return rescaled(angular, { beta, gamma });
   }
 }

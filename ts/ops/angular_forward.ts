@@ -1,20 +1,12 @@
-// What sphereConv2d and sphereConv2dNorm share: the forward pass and what it keeps, and the gradient products.
+// What sphereConv2d and sphereConv2dNorm share: the forward pass and what it keeps.
 import { parameterDType } from '../core/dtype';
 import { checkNumber, checkOneOf, describe, fail } from '../core/errors';
-import { BinaryOp } from '../core/binding';
 import { run } from '../core/run';
 import { allocate, allocateLike, Tensor } from '../core/tensor';
 import { checkResult, checkTensor } from './check';
 import { convGeometry } from './geometry';
 import type { ConvOptions, ConvParams } from './geometry';
-import {
-  applyMagnitude,
-  checkMagnitude,
-  isDecoupled,
-  MAGNITUDE_FUNCTIONS,
-  magnitudeGradient,
-  NO_MAGNITUDE,
-} from './magnitude';
+import { applyMagnitude, checkMagnitude, isDecoupled, MAGNITUDE_FUNCTIONS, NO_MAGNITUDE } from './magnitude';
 import type { DecoupledOperator, MagnitudeRecipe, MagnitudeTensors, MeanNorm } from './magnitude';
 
 /** g: how a SphereConv turns the angle θ between kernel and patch into its output; see {@link sphereConv2d}. */
@@ -87,6 +79,18 @@ export function angularFunctionOf(owner: string, operator: unknown, besides = ''
   return operator as AngularFunction;
 }
 
+/** What follows the angles in the pass that computes them, of a SphereConv without magnitude; see native/ops.h. */
+export interface Epilogue {
+  readonly relu: boolean;
+  /** Factor and shift of each channel. */
+  readonly gamma?: Tensor;
+  readonly beta?: Tensor;
+  /** What is subtracted, and what divided by, before that. */
+  readonly statistics?: { readonly mean: Tensor; readonly variance: Tensor; readonly epsilon: number };
+  /** Whether the gradient will need the angles besides the result. */
+  readonly keepsAngles: boolean;
+}
+
 /** What a SphereConv computes, without any tensor. */
 export interface AngularRecipe {
   readonly params: ConvParams;
@@ -113,13 +117,14 @@ export interface AngularForward {
   readonly magnitude: MagnitudeTensors;
 }
 
-/** y of checked tensors, on behalf of `op`. */
+/** y of checked tensors, on behalf of `op`; and z, which the epilogue makes of it, or y where there is none. */
 export function angularForward(
   op: string,
   input: Tensor,
   weight: Tensor,
   options: AngularOptions & ConvOptions,
-): { recipe: AngularRecipe; forward: AngularForward } {
+  epilogue: Epilogue | null = null,
+): { recipe: AngularRecipe; forward: AngularForward; z: Tensor } {
   const { operator = 'cosine', meanNorm } = options;
   const g = angularFunctionOf(op, operator);
   const own = { operator: g, k: options.k, epsilon: options.epsilon };
@@ -143,10 +148,17 @@ export function angularForward(
   // float32 recovers c from y in the backward pass, so that nothing but the map of patch norms is kept besides x, w
   // and y. float64, made for gradient checks, keeps c: where g saturates, y tells too little.
   const c = input.dtype === 'float64' && angular.operator !== COSINE ? allocateLike(y) : null;
+  const recipe = { params, angular, keepsCosines: c !== null, learnsK: k !== null, magnitude };
+  if (epilogue) {
+    const { relu, gamma = null, beta = null, statistics, keepsAngles } = epilogue;
+    const { mean = null, variance = null, epsilon = 0 } = statistics ?? {};
+    const [angles, z] = keepsAngles ? [y, allocateLike(y)] : [null, y];
+    run('sphereConv2dRescaled', params, angular, relu, epsilon, input, weight, k, gamma, beta, mean, variance, angles, nx, nw, c, z); // prettier-ignore
+    return { recipe, forward: { input, weight, k, y, nx, nw, c, magnitude: NO_MAGNITUDE }, z };
+  }
   run('sphereConv2d', params, angular, input, weight, k, y, nx, nw, c);
   const tensors = magnitude ? applyMagnitude(magnitude, decoupled?.radius, meanNorm, nx, y) : NO_MAGNITUDE;
-  const recipe = { params, angular, keepsCosines: c !== null, learnsK: k !== null, magnitude };
-  return { recipe, forward: { input, weight, k, y, nx, nw, c, magnitude: tensors } };
+  return { recipe, forward: { input, weight, k, y, nx, nw, c, magnitude: tensors }, z: y };
 }
 
 /** The tensors of a forward pass as a list, for the tape to keep. */
@@ -168,60 +180,6 @@ export function restored(
   const radius = recipe.magnitude?.learnsRadius ? next() : null;
   const unit = recipe.magnitude?.hasUnit ? next() : null;
   return { forward: { input, weight, k, y, nx, nw, c, magnitude: { radius, unit } }, rest };
-}
-
-/** What the angular pass of the gradient leaves for its products; see native/ops.h. */
-export interface AngularGradient {
-  readonly h: Tensor;
-  readonly r: Tensor;
-  readonly q: Tensor;
-  readonly dk: Tensor | null;
-}
-
-/** Its tensors, yet to be written. */
-export function allocateAngularGradient(forward: AngularForward, needsK: boolean): AngularGradient {
-  const { y, nx, nw, k } = forward;
-  return {
-    h: allocateLike(y),
-    r: allocateLike(nx),
-    q: allocateLike(nw),
-    dk: k && needsK ? allocateLike(k) : null,
-  };
-}
-
-/** What the two products need, from the gradient of y; and that of a learnable radius, where it is asked for. */
-export function angularBackward(
-  { angular, magnitude }: AngularRecipe,
-  forward: AngularForward,
-  dy: Tensor,
-  { needsK, needsRadius }: { needsK: boolean; needsRadius: boolean },
-): AngularGradient & { readonly dradius: Tensor | null } {
-  const gradient = allocateAngularGradient(forward, needsK);
-  const { h, r, q, dk } = gradient;
-  const { y, c, k, nx, nw } = forward;
-  if (!magnitude) {
-    run('sphereConv2dAngularBackward', angular, y, c, dy, k, nx, nw, h, r, q, dk);
-    return { ...gradient, dradius: null };
-  }
-  const { g, dg, radial, dradius } = magnitudeGradient(magnitude, forward, dy, needsRadius);
-  run('sphereConv2dAngularBackward', angular, g, c, dg, k, nx, nw, h, r, q, dk);
-  // h grows with the norm: that part of the gradient lies along x, where r subtracts.
-  run('binary', BinaryOp.Sub, r, radial, r);
-  return { ...gradient, dradius };
-}
-
-/** dx and dw, each where it is asked for. */
-export function angularProducts(
-  { params }: AngularRecipe,
-  { input, weight, nw }: AngularForward,
-  { h, r, q }: AngularGradient,
-  [needsX, needsW]: readonly boolean[],
-): [Tensor | null, Tensor | null] {
-  const dx = needsX ? allocateLike(input) : null;
-  const dw = needsW ? allocateLike(weight) : null;
-  if (dx) run('sphereConv2dDataGradient', params, h, weight, input, r, dx);
-  if (dw) run('sphereConv2dWeightGradient', params, input, h, weight, q, nw, dw);
-  return [dx, dw];
 }
 
 /**

@@ -20,6 +20,8 @@ export type { BatchNormOptions, NormTensors } from './batch_norm';
 export { conv2d, linear } from './conv2d';
 export type { ConvOptions, Padding, Pair } from './geometry';
 export { sphereConv2d, sphereLinear } from './sphere_conv2d';
+export type { SphereConvOptions } from './sphere_conv2d';
+export type { Rescaling } from './rescale';
 export type { AngularFunction, AngularOperator, AngularOptions, MarginFunction } from './angular_forward';
 export type { DecoupledOperator, MagnitudeFunction, MeanNorm } from './magnitude';
 export { sphereConv2dNorm, sphereLinearNorm } from './sphere_conv2d_norm';

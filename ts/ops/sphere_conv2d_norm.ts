@@ -1,16 +1,10 @@
 import { run } from '../core/run';
-import { record } from '../core/tape';
+import { isRecorded, record } from '../core/tape';
 import { allocateLike } from '../core/tensor';
 import type { Tensor } from '../core/tensor';
-import {
-  allocateAngularGradient,
-  angularForward,
-  angularProducts,
-  keptBy,
-  needsFloat64,
-  restored,
-} from './angular_forward';
+import { angularForward, keptBy, needsFloat64, restored } from './angular_forward';
 import type { AngularOptions } from './angular_forward';
+import { angularGradients } from './angular_gradient';
 import { batchNorm, checkNorm, moveRunningStatistics } from './batch_norm';
 import type { BatchNormOptions, NormTensors } from './batch_norm';
 import { checkTensor } from './check';
@@ -21,14 +15,15 @@ import { sphereConv2d } from './sphere_conv2d';
 
 /** Options of the SphereConv and of the normalisation behind it; `norm.relu` adds a ReLU. */
 export interface SphereConvNormOptions extends AngularOptions {
-  norm?: Omit<BatchNormOptions, 'training'> | undefined;
+  norm?: BatchNormOptions | undefined;
 }
 
 /**
- * SphereConv, batch normalisation by the batch and, where asked for, ReLU, as one op: what training a hyperspherical
- * network consists of. The same as `batchNorm(sphereConv2d(input, weight), ...)`, but the gradient of the SphereConv's
- * output is never written to memory: the backward pass of the normalisation goes on to the angles at once. A decoupled
- * operator is computed as the ops one after the other.
+ * SphereConv, batch normalisation and, where asked for, ReLU, as one op: what a hyperspherical network consists of. The
+ * same as `batchNorm(sphereConv2d(input, weight), ...)`, but in training the gradient of the SphereConv's output is never
+ * written to memory: the backward pass of the normalisation goes on to the angles at once. With `norm.training: false`,
+ * where no gradient is recorded, that output itself is not written either. A decoupled operator is computed as the ops one
+ * after the other.
  *
  * @param input [N,H,W,C]
  * @param weight [O,KH,KW,C/groups], see {@link sphereConv2d}
@@ -79,9 +74,22 @@ function normedAngularConvolution(
 ): Tensor {
   const { momentum, epsilon, relu } = checkNorm(op, input, weight.shape[0] as number, tensors, norm);
   const { gamma, beta, runningMean, runningVariance } = tensors;
-  if (needsFloat64(input, weight) || isDecoupled(options.operator)) {
+  const { training = true } = norm;
+  const isGiven = !training && !isRecorded([input, weight, gamma, beta, options.k]);
+  if (needsFloat64(input, weight) || isDecoupled(options.operator) || (!training && !isGiven)) {
     const angles = sphereConv2d(input, weight, options);
-    return batchNorm(angles, gamma, beta, runningMean, runningVariance, { momentum, epsilon, relu });
+    return batchNorm(angles, gamma, beta, runningMean, runningVariance, {
+      training,
+      momentum,
+      epsilon,
+      relu,
+    });
+  }
+  if (isGiven) {
+    const statistics = { mean: runningMean, variance: runningVariance, epsilon };
+    const { forward, z } = angularForward(op, input, weight, options, { relu, gamma, beta, statistics, keepsAngles: false }); // prettier-ignore
+    for (const inner of [forward.nx, forward.nw, forward.c]) inner?.dispose();
+    return z;
   }
   const { recipe, forward } = angularForward(op, input, weight, options);
   const { y, nx, nw, k } = forward;
@@ -95,13 +103,10 @@ function normedAngularConvolution(
   const output = record(op, z, inputs, kept, (dz, saved, needs) => {
     const { forward: f, rest } = restored(recipe, saved);
     const [g, b, m, s] = rest as [Tensor, Tensor, Tensor, Tensor];
-    const gradient = allocateAngularGradient(f, needs[4] === true);
-    const { h, r, q, dk } = gradient;
-    const [dgamma, dbeta] = [allocateLike(g), allocateLike(b)];
-    const { angular } = recipe;
-    run('sphereConv2dNormBackward', angular, relu, f.y, f.c, f.k, f.nx, f.nw, g, b, m, s, dz, h, r, q, dk, dgamma, dbeta); // prettier-ignore
-    f.y.dispose(); // The products do not need it, and their results take as much.
-    return [...angularProducts(recipe, f, gradient, needs), dgamma, dbeta, dk];
+    const following = { relu, gamma: g, beta: b, mean: m, invStd: s };
+    const asked = { x: needs[0] === true, w: needs[1] === true, k: needs[4] === true, radius: false };
+    const { dx, dw, dk, dgamma, dbeta } = angularGradients(recipe, f, following, dz, asked);
+    return [dx, dw, dgamma, dbeta, dk];
   });
   // Nobody else sees these. The tape lets go of its own as backward() goes on, the scope only at its end.
   for (const inner of [y, nx, nw, mean, invStd]) inner.dispose();
