@@ -1,7 +1,17 @@
 /** What is said when the native addon cannot be loaded. */
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Attempt } from './loader';
+
+/** Where an addon comes from. */
+export type AddonOrigin = 'SPHERENET_BINDING' | 'built from source' | 'prebuilt';
+
+/** Why a candidate was not taken. The kind decides what the message advises. */
+export interface Attempt {
+  path: string;
+  origin: AddonOrigin;
+  kind: 'missing' | 'damaged' | 'version' | 'node' | 'glibc' | 'failed';
+  reason: string;
+}
 
 interface System {
   /** Of the package. */

@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { SphereNetError } from './errors';
 import { loadError } from './load_error';
+import type { AddonOrigin, Attempt } from './load_error';
 
 /** What an addon says of itself: `build` in native/napi/build_info.cc. */
 export interface BuildInfo {
@@ -27,21 +28,11 @@ export interface PrebuildStamp {
   glibc: string | null;
 }
 
-export type AddonOrigin = 'SPHERENET_BINDING' | 'built from source' | 'prebuilt';
-
 export interface LoadedAddon {
   exports: unknown;
   path: string;
   origin: AddonOrigin;
   build: BuildInfo;
-}
-
-/** Why a candidate was not taken. The kind decides what the message advises. */
-export interface Attempt {
-  path: string;
-  origin: AddonOrigin;
-  kind: 'missing' | 'damaged' | 'version' | 'node' | 'glibc' | 'failed';
-  reason: string;
 }
 
 interface Candidate {

@@ -1,8 +1,9 @@
 import { MarginKind } from '../core/binding';
 import { checkNumber, checkOneOf } from '../core/errors';
 import type { Tensor } from '../core/tensor';
-import { angularParams, MARGIN_FUNCTIONS } from '../ops/angular_forward';
-import type { MarginFunction } from '../ops/angular_forward';
+import { MARGIN_FUNCTIONS } from '../ops/angular_functions';
+import type { MarginFunction } from '../ops/angular_functions';
+import { angularParams } from '../ops/angular_options';
 import { angularSoftmax, checkSmoothing } from './angular_softmax';
 
 export interface GaSoftmaxOptions {

@@ -2,7 +2,7 @@ import { MarginKind } from '../core/binding';
 import { checkNumber, checkOneOf, describe, fail } from '../core/errors';
 import type { Tensor } from '../core/tensor';
 import * as ops from '../ops';
-import { angularParams } from '../ops/angular_forward';
+import { angularParams } from '../ops/angular_options';
 import { widened } from '../ops/cast';
 import { angularSoftmax, checkSmoothing, lengths } from './angular_softmax';
 import type { MarginParams } from './angular_softmax';

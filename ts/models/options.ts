@@ -2,7 +2,7 @@
 import { checkInteger, checkNumber, checkOneOf, describe, fail } from '../core/errors';
 import type { Generator } from '../core/random';
 import { AngularHead, Head, SoftmaxHead } from '../nn';
-import { angularFunctionOf } from '../ops/angular_forward';
+import { angularFunctionOf } from '../ops/angular_options';
 import type { AngularHeadOptions, AngularLayerOptions, BatchNorm2dOptions } from '../nn';
 
 /**

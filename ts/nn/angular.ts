@@ -2,7 +2,8 @@
 import { checkNumber, checkOneOf, describe, fail } from '../core/errors';
 import type * as ops from '../ops';
 import type { AngularFunction, DecoupledOperator, MarginFunction } from '../ops';
-import { angularFunctionOf, MARGIN_FUNCTIONS } from '../ops/angular_forward';
+import { MARGIN_FUNCTIONS } from '../ops/angular_functions';
+import { angularFunctionOf } from '../ops/angular_options';
 import { checkStart, isLearnable, SharedCurvature } from './curvature';
 import type { Curvature } from './curvature';
 import { checkDecoupled } from './radius';

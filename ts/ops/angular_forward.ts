@@ -1,83 +1,20 @@
 // What sphereConv2d and sphereConv2dNorm share: the forward pass and what it keeps.
 import { parameterDType } from '../core/dtype';
-import { checkNumber, checkOneOf, describe, fail } from '../core/errors';
+import { describe, fail } from '../core/errors';
 import { run } from '../core/run';
-import { allocate, allocateLike, Tensor } from '../core/tensor';
+import { allocate, allocateLike } from '../core/tensor';
+import type { Tensor } from '../core/tensor';
+import { ANGULAR_FUNCTIONS } from './angular_functions';
+import { angularFunctionOf, angularParams } from './angular_options';
+import type { AngularOptions, AngularParams } from './angular_options';
 import { checkResult, checkTensor } from './check';
 import { convGeometry } from './geometry';
 import type { ConvOptions, ConvParams } from './geometry';
-import { applyMagnitude, checkMagnitude, isDecoupled, MAGNITUDE_FUNCTIONS, NO_MAGNITUDE } from './magnitude';
-import type { DecoupledOperator, MagnitudeRecipe, MagnitudeTensors, MeanNorm } from './magnitude';
-
-/** g: how a SphereConv turns the angle θ between kernel and patch into its output; see {@link sphereConv2d}. */
-export type AngularFunction = 'cosine' | 'linear' | 'sigmoid' | 'squaredCosine';
-
-/** In the order of AngularOperator in native/ops.h. */
-export const ANGULAR_FUNCTIONS: readonly AngularFunction[] = ['cosine', 'linear', 'sigmoid', 'squaredCosine'];
-
-/** Those of the paper, which have a margin: what the losses take. */
-export type MarginFunction = Exclude<AngularFunction, 'squaredCosine'>;
-
-export const MARGIN_FUNCTIONS: readonly MarginFunction[] = ['cosine', 'linear', 'sigmoid'];
-
-/** What a SphereConv computes of each kernel and patch: g(θ), or h(‖x‖)·g(θ) where it is decoupled. */
-export type AngularOperator<R = number | Tensor> = AngularFunction | DecoupledOperator<R>;
-
-export interface AngularOptions {
-  /** Default 'cosine'. */
-  operator?: AngularOperator | undefined;
-  /**
-   * Curvature of g 'sigmoid', above 0: a number, or a tensor [O] or [1] that gets a gradient, float32 beside 16 bits.
-   * Default 0.3.
-   */
-  k?: number | Tensor | undefined;
-  /** Added to sums of squares under the root. Default 1e-4, as the authors' code has it. */
-  epsilon?: number | undefined;
-  /** Unit of a decoupled operator's radius, and of its default. Default 1: the radius is a norm. */
-  meanNorm?: MeanNorm | undefined;
-}
+import { applyMagnitude, checkMagnitude, isDecoupled, NO_MAGNITUDE } from './magnitude';
+import type { MagnitudeRecipe, MagnitudeTensors } from './magnitude';
 
 /** AngularOperator::Cosine of native/ops.h. */
 const COSINE = 0;
-
-/** AngularParams of native/ops.h. */
-export interface AngularParams {
-  operator: number;
-  k: number;
-  epsilon: number;
-}
-
-/** The native parameters, and the tensor of curvatures where there is one. `functions`: what `op` can compute. */
-export function angularParams(
-  op: string,
-  { operator = 'cosine', k = 0.3, epsilon = 1e-4 }: AngularOptions,
-  functions: readonly AngularFunction[] = MARGIN_FUNCTIONS,
-): { params: AngularParams; k: Tensor | null } {
-  checkOneOf(op, 'operator', operator, functions);
-  checkNumber(op, 'epsilon', epsilon, 'a number above 0', (value) => value > 0);
-  if (!(k instanceof Tensor)) checkNumber(op, 'k', k, 'a number above 0 or a tensor', (value) => value > 0);
-  if (k instanceof Tensor && operator !== 'sigmoid') {
-    fail(op, 'k', `left out, because operator '${operator}' has no curvature`, describe(k));
-  }
-  const params = { operator: ANGULAR_FUNCTIONS.indexOf(operator), k: k instanceof Tensor ? 0 : k, epsilon };
-  return { params, k: k instanceof Tensor ? k : null };
-}
-
-/** g of an operator, on behalf of `owner`; its magnitude is not looked at. `besides`: what else an error names. */
-export function angularFunctionOf(owner: string, operator: unknown, besides = ''): AngularFunction {
-  if (isDecoupled(operator)) {
-    const { angular = 'cosine' } = operator;
-    checkOneOf(owner, 'operator.angular', angular, ANGULAR_FUNCTIONS);
-    return angular;
-  }
-  if (!ANGULAR_FUNCTIONS.includes(operator as AngularFunction)) {
-    const list = (names: readonly string[], separator: string): string =>
-      names.map((name) => `'${name}'`).join(separator);
-    const expected = `one of ${list(ANGULAR_FUNCTIONS, ', ')} or { magnitude: ${list(MAGNITUDE_FUNCTIONS, ' | ')} }${besides}`;
-    fail(owner, 'operator', expected, describe(operator));
-  }
-  return operator as AngularFunction;
-}
 
 /** What follows the angles in the pass that computes them, of a SphereConv without magnitude; see native/ops.h. */
 export interface Epilogue {

@@ -3,7 +3,7 @@ import { BinaryOp } from '../core/binding';
 import { checkNumber, checkOneOf, describe, fail } from '../core/errors';
 import { run } from '../core/run';
 import { allocateLike, Tensor } from '../core/tensor';
-import type { AngularFunction } from './angular_forward';
+import type { AngularFunction } from './angular_functions';
 import { cast } from './cast';
 import { checkTensor } from './check';
 

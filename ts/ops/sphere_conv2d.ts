@@ -1,8 +1,9 @@
 import { isRecorded, record } from '../core/tape';
 import { Tensor } from '../core/tensor';
 import { angularForward, keptBy, needsFloat64, restored } from './angular_forward';
-import type { AngularOptions, Epilogue } from './angular_forward';
+import type { Epilogue } from './angular_forward';
 import { angularGradients, NOTHING } from './angular_gradient';
+import type { AngularOptions } from './angular_options';
 import { cast } from './cast';
 import { checkTensor } from './check';
 import type { ConvOptions } from './geometry';
