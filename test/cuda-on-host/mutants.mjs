@@ -9,6 +9,8 @@ const convolution = (file, mutants) =>
   mutants.map((mutant) => ({ file: `cuda/${file}`, program: 'conv_test', units: GEMM, ...mutant }));
 const gradients = (file, mutants) =>
   mutants.map((mutant) => ({ file: `cuda/${file}`, program: 'gradient_test', ...mutant }));
+const traffic = (file, mutants) =>
+  mutants.map((mutant) => ({ file: `cuda/${file}`, program: 'traffic_test', ...mutant }));
 const ops = (file, args, mutants) =>
   mutants.map((mutant) => ({ file: `cuda/${file}`, program: 'ops_test', args, ...mutant }));
 
@@ -529,4 +531,22 @@ export const mutants = [
       },
     ],
   ),
+
+  // ---- what only costs time
+  ...traffic('device/tile.cuh', [
+    {
+      name: 'four rows apart, matrix rows lie in the same banks',
+      find: '((chunk ^ (row >> 1 & 3)) * kChunkBytes)',
+      replace: '((chunk ^ (row & 3)) * kChunkBytes)',
+      units: GEMM,
+    },
+  ]),
+  ...traffic('device/position_tiles.cuh', [
+    {
+      name: 'rows of positions lie in the same banks',
+      find: 'int swizzled = chunk ^ (row >> 1 & 3);',
+      replace: 'int swizzled = chunk;',
+      units: WEIGHTS,
+    },
+  ]),
 ];

@@ -93,6 +93,7 @@ void BlockRunner::run(const Launch& launch, uint3 index, uint64_t random) {
   gridDim = launch.grid;
   done_ = waiting_ = 0;
   runnable_ = 0;
+  measuresTraffic_ = trafficIsMeasured();
   for (uint32_t w = 0; w < warpCount_; ++w) {
     const uint32_t lanes = std::min(32u, threadCount_ - 32 * w);
     warps_[w].exists = lanes == 32 ? ~0u : (1u << lanes) - 1;
@@ -103,6 +104,7 @@ void BlockRunner::run(const Launch& launch, uint3 index, uint64_t random) {
   pickAnyWarp();
   main_.switchTo(fiberFor(threads_[current_]));
   checkShared();
+  if (measuresTraffic_) traffic_.endBlock(launch.kernel, threadCount_);
   running = nullptr;
 }
 
@@ -308,6 +310,9 @@ void BlockRunner::beginCopy(void* shared, const void* global, size_t bytes, bool
     fail("copyAsync%zu from a global address that is not a multiple of %zu", bytes, bytes);
   if (valid && address - reinterpret_cast<uintptr_t>(shared_) < launch_->shared)
     fail("copyAsync from shared memory");
+  if (measuresTraffic_)
+    traffic_.copy(current_, sharedOffset(shared, bytes, bytes, "copyAsync"), valid ? global : nullptr,
+                  static_cast<uint32_t>(bytes));
   if (copiesLandAtIssue_) return land(shared, valid ? global : nullptr, bytes);
   Thread& thread = threads_[current_];
   thread.copies.push_back({shared, valid ? global : nullptr, static_cast<uint32_t>(bytes), thread.groups});
@@ -328,6 +333,15 @@ void BlockRunner::waitForCopies(int pending) {
   if (thread.landed == copies.size() || thread.landed >= 256) {
     copies.erase(copies.begin(), copies.begin() + static_cast<std::ptrdiff_t>(thread.landed));
     thread.landed = 0;
+  }
+}
+
+void BlockRunner::countMatrixRows(const unsigned char* const (&rows)[32]) {
+  if (!measuresTraffic_) return;
+  for (int matrix = 0; matrix < 4; ++matrix) {
+    uint32_t offsets[8];
+    for (int row = 0; row < 8; ++row) offsets[row] = static_cast<uint32_t>(rows[8 * matrix + row] - shared_);
+    traffic_.loadMatrix(offsets);
   }
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "fiber.h"
+#include "traffic.h"
 
 namespace cuda_on_host {
 
@@ -33,6 +34,8 @@ class BlockRunner {
   void beginCopy(void* shared, const void* global, size_t bytes, bool valid);
   void commitCopies();
   void waitForCopies(int pending);
+  /// Counts the bank conflicts of a matrix load whose lanes have these rows.
+  void countMatrixRows(const unsigned char* const (&rows)[32]);
 
   /// Kernel, block and thread, for a message.
   void printPlace() const;
@@ -86,6 +89,9 @@ class BlockRunner {
   int barrierResult_ = 0;
   uint64_t random_ = 1;
   const bool randomOrder_, copiesLandAtIssue_;
+
+  bool measuresTraffic_ = false;
+  TrafficMeter traffic_;
 
   Fiber main_;
   FiberPool fibers_;

@@ -4,6 +4,8 @@
 #include <bit>
 #include <cstring>
 
+#include "block.h"
+
 namespace cuda_on_host {
 namespace {
 
@@ -15,11 +17,20 @@ void needWholeWarp(uint32_t mask, const char* what) {
   if (mask != ~0u) fail("%s needs a warp of 32 threads", what);
 }
 
-const unsigned char* matrixRow(void* const* parts, int lane, const char* user) {
-  const void* row = static_cast<const MatrixRows*>(parts[lane])->row;
-  sharedOffset(row, 16, 16, user);
-  return static_cast<const unsigned char*>(row);
-}
+/// The 32 rows that a warp loads.
+struct LoadedRows {
+  const unsigned char* at[kLanes];
+
+  LoadedRows(void* const* parts, uint32_t mask, const char* user) {
+    needWholeWarp(mask, user);
+    for (int lane = 0; lane < kLanes; ++lane) {
+      const void* row = static_cast<const MatrixRows*>(parts[lane])->row;
+      sharedOffset(row, 16, 16, user);
+      at[lane] = static_cast<const unsigned char*>(row);
+    }
+    BlockRunner::current()->countMatrixRows(at);
+  }
+};
 
 float widened(uint32_t bits, __nv_bfloat16) {
   return std::bit_cast<float>(bits << 16);
@@ -79,10 +90,10 @@ void multiply16(void* const* parts, uint32_t mask) {
 }  // namespace
 
 void combineMatrixRows(void* const* parts, uint32_t mask) {
-  needWholeWarp(mask, "loadMatrices");
+  const LoadedRows rows(parts, mask, "loadMatrices");
   for (int matrix = 0; matrix < 4; ++matrix) {
     for (int row = 0; row < 8; ++row) {
-      const unsigned char* from = matrixRow(parts, 8 * matrix + row, "loadMatrices");
+      const unsigned char* from = rows.at[8 * matrix + row];
       for (int word = 0; word < 4; ++word) {
         std::memcpy(&static_cast<const MatrixRows*>(parts[4 * row + word])->result[matrix], from + 4 * word,
                     4);
@@ -92,11 +103,11 @@ void combineMatrixRows(void* const* parts, uint32_t mask) {
 }
 
 void combineTransposedMatrixRows(void* const* parts, uint32_t mask) {
-  needWholeWarp(mask, "loadMatricesTransposed");
+  const LoadedRows rows(parts, mask, "loadMatricesTransposed");
   for (int matrix = 0; matrix < 4; ++matrix) {
     uint16_t elements[8][8];
     for (int row = 0; row < 8; ++row) {
-      std::memcpy(elements[row], matrixRow(parts, 8 * matrix + row, "loadMatricesTransposed"), 16);
+      std::memcpy(elements[row], rows.at[8 * matrix + row], 16);
     }
     for (int lane = 0; lane < kLanes; ++lane) {
       const int row = lane % 4 * 2, column = lane / 4;

@@ -4,6 +4,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
+#include <string>
 
 #include "../cuda_runtime_api.h"
 
@@ -21,6 +23,20 @@ void refuseLaunch(int64_t n);
 void recover();
 /// Launches accepted so far.
 int64_t launchCount();
+/// What matrix loads and asynchronous copies of 16 bytes have asked of the memories.
+struct Traffic {
+  uint64_t matrixLoads = 0;       // 8x8 matrices, each one wavefront of shared memory
+  uint64_t matrixWavefronts = 0;  // those taken: more where rows lie in the same banks
+  uint64_t copyGroups = 0;        // eight lanes' copies, each one wavefront
+  uint64_t copyWavefronts = 0;
+  uint64_t copiedBytes = 0;  // read from global memory
+  uint64_t sectors = 0;      // of 32 bytes, that eight lanes touched for it
+};
+/// Begins to count, or ends it; what was counted is forgotten.
+void measureTraffic(bool on);
+/// By kernel.
+std::map<std::string, Traffic> traffic();
+
 /// Bytes of device memory that were allocated and not freed.
 size_t deviceMemoryInUse();
 
