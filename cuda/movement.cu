@@ -281,23 +281,11 @@ void CudaOps::cast(double scale, double shift, const Tensor& x, const Tensor& y)
 void CudaOps::copyRegion(const Dims& xStart, const Dims& yStart, const Dims& extent, const Tensor& x,
                          const Tensor& y) {
   if (extent.product() == 0) return;
-  const int rank = extent.rank;
-  int64_t strides[kMaxRank][2];
-  int64_t xStep = 1, yStep = 1, xOffset = 0, yOffset = 0;
-  for (int i = rank - 1; i >= 0; --i) {
-    strides[i][0] = xStep;
-    strides[i][1] = yStep;
-    xOffset += xStart[i] * xStep;
-    yOffset += yStart[i] * yStep;
-    xStep *= x.shape[i];
-    yStep *= y.shape[i];
-  }
-  Axes<2> axes;
-  for (int i = 0; i < rank; ++i) axes.push(extent[i], strides[i]);
-  axes.close();
+  const SharedBlock block(extent, xStart, x.shape, yStart, y.shape);
   const int64_t bytes = static_cast<int64_t>(sizeOf(y.dtype));
-  copyElements(context_, axes, bytes, static_cast<const unsigned char*>(x.data) + xOffset * bytes,
-               static_cast<unsigned char*>(y.data) + yOffset * bytes);
+  copyElements(context_, block.axes, bytes,
+               static_cast<const unsigned char*>(x.data) + block.offset[0] * bytes,
+               static_cast<unsigned char*>(y.data) + block.offset[1] * bytes);
 }
 
 void CudaOps::broadcastTo(const Tensor& x, const Tensor& y) {

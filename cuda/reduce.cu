@@ -4,8 +4,8 @@
 // float64, four times what it reads of float32, and adds faster than that. Compensated float32 would take
 // seven operations for each instead of two.
 #include <algorithm>
-#include <vector>
 
+#include "../native/axes.h"
 #include "cuda_ops.h"
 #include "device/ptx.cuh"
 #include "device/reduce.cuh"
@@ -248,26 +248,6 @@ void sumMiddle(const Context& context, const Extents& extents, const T* x, const
     return sumColumns<T, kPackWidth<T>>(context, extents, x, sums, cut);
   }
   sumColumns<T, 1>(context, extents, x, sums, cut);
-}
-
-/// Neighbouring axes that are all summed or all kept, as one.
-struct AxisGroup {
-  int64_t extent;
-  bool summed;
-};
-
-std::vector<AxisGroup> groupAxes(const Dims& x, const Dims& y) {
-  std::vector<AxisGroup> groups;
-  for (int i = 0; i < x.rank; ++i) {
-    if (x[i] == 1) continue;
-    const bool summed = y[i] == 1;
-    if (!groups.empty() && groups.back().summed == summed) {
-      groups.back().extent *= x[i];
-    } else {
-      groups.push_back({x[i], summed});
-    }
-  }
-  return groups;
 }
 
 /// Sums over the longest group that is to be summed, then over what is left of them. At least one is.

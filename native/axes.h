@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "tensor.h"
 
@@ -60,6 +61,47 @@ Axes<Operands> broadcastAxes(const Dims& shape, const Dims* const (&operands)[Op
   for (int i = 0; i < shape.rank; ++i) axes.push(shape[i], strides[i]);
   axes.close();
   return axes;
+}
+
+/// A block of `extent` elements that lies at a start in each of two tensors.
+struct SharedBlock {
+  Axes<2> axes;
+  int64_t offset[2] = {};  // of its first element
+
+  SharedBlock(const Dims& extent, const Dims& xStart, const Dims& x, const Dims& yStart, const Dims& y) {
+    int64_t strides[kMaxRank][2], step[2] = {1, 1};
+    for (int i = extent.rank - 1; i >= 0; --i) {
+      strides[i][0] = step[0];
+      strides[i][1] = step[1];
+      offset[0] += xStart[i] * step[0];
+      offset[1] += yStart[i] * step[1];
+      step[0] *= x[i];
+      step[1] *= y[i];
+    }
+    for (int i = 0; i < extent.rank; ++i) axes.push(extent[i], strides[i]);
+    axes.close();
+  }
+};
+
+/// Neighbouring axes that are all summed or all kept, as one.
+struct AxisGroup {
+  int64_t extent;
+  bool summed;
+};
+
+/// The axes of x for a sum into y, which has extent 1 where x is summed.
+inline std::vector<AxisGroup> groupAxes(const Dims& x, const Dims& y) {
+  std::vector<AxisGroup> groups;
+  for (int i = 0; i < x.rank; ++i) {
+    if (x[i] == 1) continue;
+    const bool summed = y[i] == 1;
+    if (!groups.empty() && groups.back().summed == summed) {
+      groups.back().extent *= x[i];
+    } else {
+      groups.push_back({x[i], summed});
+    }
+  }
+  return groups;
 }
 
 }  // namespace spherenet

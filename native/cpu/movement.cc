@@ -103,26 +103,14 @@ void CpuOps::cast(double scale, double shift, const Tensor& x, const Tensor& y) 
 void CpuOps::copyRegion(const Dims& xStart, const Dims& yStart, const Dims& extent, const Tensor& x,
                         const Tensor& y) {
   if (extent.product() == 0) return;
-  const int rank = extent.rank;
-  int64_t strides[kMaxRank][2];
-  int64_t xStep = 1, yStep = 1, xOffset = 0, yOffset = 0;
-  for (int i = rank - 1; i >= 0; --i) {
-    strides[i][0] = xStep;
-    strides[i][1] = yStep;
-    xOffset += xStart[i] * xStep;
-    yOffset += yStart[i] * yStep;
-    xStep *= x.shape[i];
-    yStep *= y.shape[i];
-  }
-  Axes<2> axes;
-  for (int i = 0; i < rank; ++i) axes.push(extent[i], strides[i]);
-  axes.close();
+  const SharedBlock block(extent, xStart, x.shape, yStart, y.shape);
+  const Axes<2>& axes = block.axes;
   const int64_t xInner = axes.stride[0][axes.rank - 1];
   const int64_t yInner = axes.stride[1][axes.rank - 1];
   withAny(x.dtype, [&](auto type) {
     using T = decltype(type);
-    const T* in = x.as<T>() + xOffset;
-    T* out = y.as<T>() + yOffset;
+    const T* in = x.as<T>() + block.offset[0];
+    T* out = y.as<T>() + block.offset[1];
     parallelRanges(axes.size(), kGrain, [&](int64_t begin, int64_t end) {
       forEachRun(axes, begin, end, [&](int64_t, const int64_t(&offset)[2], int64_t count) {
         if (xInner == 1 && yInner == 1 && count > 8) {

@@ -109,26 +109,6 @@ void sumMiddle(const In* x, int64_t outer, int64_t count, int64_t inner, Out* y)
   }
 }
 
-/// Neighbouring axes that are all summed or all kept, as one.
-struct AxisGroup {
-  int64_t extent;
-  bool summed;
-};
-
-std::vector<AxisGroup> groupAxes(const Dims& x, const Dims& y) {
-  std::vector<AxisGroup> groups;
-  for (int i = 0; i < x.rank; ++i) {
-    if (x[i] == 1) continue;
-    const bool summed = y[i] == 1;
-    if (!groups.empty() && groups.back().summed == summed) {
-      groups.back().extent *= x[i];
-    } else {
-      groups.push_back({x[i], summed});
-    }
-  }
-  return groups;
-}
-
 /// Sums over the longest group that is to be summed, then over what is left of them in float64.
 template <class In, class Out>
 void sumGroups(const In* x, std::vector<AxisGroup> groups, Out* y) {
