@@ -39,10 +39,9 @@ function convolution(input, weight, output, { kernel, stride }) {
 }
 
 /** The filters are divided by their norms beforehand, as one would do it for inference. */
-function graphOf(layer, angular) {
+function graphOf(layer, angular, weight) {
   const { batch, channels, size, filters, kernel } = layer;
   const each = channels * kernel ** 2;
-  const weight = normal(filters * each, Math.sqrt(2 / each));
   const initializer = [];
   const nodes = [];
   if (angular) {
@@ -84,9 +83,40 @@ function graphOf(layer, angular) {
   return onnx.ModelProto.encode(onnx.ModelProto.create(model)).finish();
 }
 
-await serve(async ({ layer, plan, pastBytes }) => {
+function sessionOf(layer, contestant, weight) {
+  return ort.InferenceSession.create(graphOf(layer, contestant === 'SphereConv', weight), {
+    ...{ intraOpNumThreads: threads, interOpNumThreads: 1, graphOptimizationLevel: 'all' },
+  });
+}
+
+/** [n, from, to] as [n, to, from]. */
+function transposed(values, n, from, to) {
+  const result = new Float32Array(values.length);
+  for (let i = 0; i < n; ++i)
+    for (let a = 0; a < from; ++a)
+      for (let b = 0; b < to; ++b) result[(i * to + b) * from + a] = values[(i * from + a) * to + b];
+  return result;
+}
+
+async function check(layer, x, w) {
+  const { batch, channels, size, filters, kernel } = layer;
+  const input = new ort.Tensor('float32', transposed(x, batch, size ** 2, channels), [batch, channels, size, size]); // prettier-ignore
+  for (const contestant of ['conv2d', 'SphereConv']) {
+    const session = await sessionOf(layer, contestant, transposed(w, filters, kernel ** 2, channels));
+    try {
+      const { y } = await session.run({ x: input });
+      const values = Array.from(transposed(y.data, batch, filters, sideOf(layer) ** 2));
+      say({ contestant, what: 'y', values });
+    } finally {
+      await session.release();
+    }
+  }
+}
+
+await serve(async ({ layer, check: checked, x, w, plan, pastBytes }) => {
+  if (checked) return check(checked, x, w);
   if (!layer) return;
-  const { batch, channels, size, filters } = layer;
+  const { batch, channels, size, filters, kernel } = layer;
   const side = sideOf(layer);
   const numbers = batch * channels * size ** 2;
   const sets = setsFor(numbers + batch * filters * side ** 2, pastBytes);
@@ -98,9 +128,8 @@ await serve(async ({ layer, plan, pastBytes }) => {
   });
   // One after the other: threads of a second session that wait for work take time from the first.
   for (const contestant of ['conv2d', 'SphereConv']) {
-    const session = await ort.InferenceSession.create(graphOf(layer, contestant === 'SphereConv'), {
-      ...{ intraOpNumThreads: threads, interOpNumThreads: 1, graphOptimizationLevel: 'all' },
-    });
+    const each = channels * kernel ** 2;
+    const session = await sessionOf(layer, contestant, normal(filters * each, Math.sqrt(2 / each)));
     try {
       const call = (run) => session.run({ x: xs[run % sets] }, { y: ys[run % sets] });
       const half = { ...plan, seconds: plan.seconds / 2 };

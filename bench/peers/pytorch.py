@@ -102,6 +102,30 @@ def layer_passes(layer, plan, past_bytes, compiled):
         say(contestant=name, what=what, samples=own)
 
 
+def check(layer, x, w, dy):
+    """Outputs and gradients of a small layer whose numbers are given in NHWC and OHWI."""
+    n, c, size, o = layer["batch"], layer["channels"], layer["size"], layer["filters"]
+    kernel, stride = layer["kernel"], layer["stride"]
+    padding = (kernel - 1) // 2
+    ones = torch.ones(1, 1, kernel, kernel)
+
+    def channels_first(values, *shape):
+        return torch.tensor(values).view(shape).permute(0, 3, 1, 2)
+
+    ops = {
+        "conv2d": lambda x, w: F.conv2d(x, w, stride=stride, padding=padding),
+        "SphereConv": lambda x, w: sphere_conv(x, w, ones, stride, padding),
+    }
+    for name, op in ops.items():
+        xs = channels_first(x, n, size, size, c).requires_grad_()
+        ws = channels_first(w, o, kernel, kernel, c).requires_grad_()
+        y = op(xs, ws)
+        side = y.shape[-1]
+        dx, dw = torch.autograd.grad(y, (xs, ws), channels_first(dy, n, side, side, o))
+        for what, result in (("y", y), ("dx", dx), ("dw", dw)):
+            say(contestant=name, what=what, values=result.detach().permute(0, 2, 3, 1).flatten().tolist())
+
+
 class SphereConv(torch.nn.Module):
     def __init__(self, inputs, outputs, kernel):
         super().__init__()
@@ -200,6 +224,8 @@ def step_memory(network, images):
 def answer(request):
     if "layer" in request:
         layer_passes(request["layer"], request["plan"], request["pastBytes"], request["compile"])
+    elif "check" in request:
+        check(request["check"], request["x"], request["w"], request["dy"])
     elif "step" in request:
         step_times(request["step"], request["images"], request["plan"], request["compile"])
     elif "memory" in request:

@@ -16,11 +16,8 @@ try {
 }
 say({ ready: `TensorFlow.js ${tf.version_core} (WebAssembly, one thread)` });
 
-await serve(async ({ layer, plan, pastBytes }) => {
-  if (!layer) return;
-  const { batch, channels, size, filters, kernel, stride } = layer;
-  const numbers = batch * (channels * size ** 2 + filters * sideOf(layer) ** 2);
-  const sets = setsFor(numbers, pastBytes);
+/** Both contestants on filters [kernel, kernel, channels, filters]. */
+function contestants({ kernel, stride }, weight, ones) {
   const pad = (kernel - 1) / 2;
   const padding = [
     [0, 0],
@@ -28,10 +25,6 @@ await serve(async ({ layer, plan, pastBytes }) => {
     [pad, pad],
     [0, 0],
   ];
-  const xs = Array.from({ length: sets }, () => tf.randomNormal([batch, size, size, channels]));
-  const deviation = Math.sqrt(2 / (kernel ** 2 * channels));
-  const weight = tf.randomNormal([kernel, kernel, channels, filters], 0, deviation);
-  const ones = tf.ones([kernel, kernel, 1, 1]);
   const conv = (x, w) => tf.conv2d(x, w, stride, padding, 'NHWC', 1, 'floor');
   const sphere = (x) => {
     const wide = tf.sqrt(tf.add(tf.sum(tf.square(weight), [0, 1, 2]), EPSILON));
@@ -40,15 +33,39 @@ await serve(async ({ layer, plan, pastBytes }) => {
     const cosine = tf.div(conv(x, tf.div(weight, wide)), norm);
     return tf.mul(tf.tanh(tf.mul(tf.asin(cosine), INNER)), OUTER);
   };
+  return [
+    ['conv2d', (x) => conv(x, weight)],
+    ['SphereConv', sphere],
+  ];
+}
+
+function check(layer, x, w) {
+  const { batch, channels, size, filters, kernel } = layer;
+  tf.tidy(() => {
+    const ohwi = tf.tensor(w, [filters, kernel, kernel, channels]);
+    const kinds = contestants(layer, tf.transpose(ohwi, [1, 2, 3, 0]), tf.ones([kernel, kernel, 1, 1]));
+    const input = tf.tensor(x, [batch, size, size, channels]);
+    for (const [contestant, op] of kinds)
+      say({ contestant, what: 'y', values: Array.from(op(input).dataSync()) });
+  });
+}
+
+await serve(async ({ layer, check: checked, x, w, plan, pastBytes }) => {
+  if (checked) return check(checked, x, w);
+  if (!layer) return;
+  const { batch, channels, size, filters, kernel } = layer;
+  const numbers = batch * (channels * size ** 2 + filters * sideOf(layer) ** 2);
+  const sets = setsFor(numbers, pastBytes);
+  const xs = Array.from({ length: sets }, () => tf.randomNormal([batch, size, size, channels]));
+  const deviation = Math.sqrt(2 / (kernel ** 2 * channels));
+  const weight = tf.randomNormal([kernel, kernel, channels, filters], 0, deviation);
+  const ones = tf.ones([kernel, kernel, 1, 1]);
   const timed = (op) => (run) => {
     const y = tf.tidy(() => op(xs[run % sets]));
     y.dispose();
   };
   try {
-    const kinds = [
-      ['conv2d', (x) => conv(x, weight)],
-      ['SphereConv', sphere],
-    ];
+    const kinds = contestants(layer, weight, ones);
     const samples = await timeInTurn(
       kinds.map(([, op]) => timed(op)),
       plan,

@@ -75,6 +75,16 @@ describe('peers', () => {
     ]);
   });
 
+  it('that compute something else, or do not say what, are not measured', async () => {
+    using peers = await Peers.start([abacus('wrong'), abacus('silent')]);
+    expect(peers.versions).toEqual([]);
+    const [wrong, silent] = peers.notes;
+    expect(wrong).toMatch(
+      /^Abacus 1\.0 is not measured: its SphereConv y is off by [\d.]+ of the largest value/,
+    );
+    expect(silent).toBe('Abacus 1.0 is not measured: it did not say what its SphereConv gives.');
+  });
+
   it('that end are left out from then on', async () => {
     using peers = await Peers.start([abacus('dies'), abacus()]);
     const { context, found } = listen();

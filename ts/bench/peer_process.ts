@@ -13,12 +13,13 @@ export interface PeerProgram {
   readonly env?: Readonly<Record<string, string>>;
 }
 
-/** A line of a peer: a figure, as samples in seconds or as bytes, or something to know. */
+/** A line of a peer: a figure, as samples in seconds or as bytes, values of a result, or something to know. */
 export interface PeerLine {
   readonly contestant?: string;
   readonly what?: string;
   readonly samples?: readonly number[];
   readonly bytes?: number;
+  readonly values?: readonly number[];
   readonly note?: string;
 }
 

@@ -7,6 +7,7 @@ import type { Layer, Pass } from './layers';
 import { single } from './measurement';
 import { imagesOf, networkLabel } from './networks';
 import type { NetworkSpec } from './networks';
+import { whatDiffers } from './peer_check';
 import { PeerProcess } from './peer_process';
 import type { PeerLine, PeerProgram } from './peer_process';
 import { quartiles } from './statistics';
@@ -42,20 +43,34 @@ const PYTORCH_ENV = {
   PYTHONUNBUFFERED: '1',
 };
 
-/** The peers of a run. Each waits while others measure; what is missing, or failed, is told. */
+/** The peers of a run. Each waits while others measure; what is missing, wrong, or failed, is told. */
 export class Peers implements Disposable {
   readonly notes: string[] = [];
   readonly #running: PeerProcess[] = [];
 
-  /** Starts all that are there. */
+  /** Starts all that are there and compute what this library computes. */
   static async start(programs: readonly PeerProgram[]): Promise<Peers> {
     const peers = new Peers();
     for (const program of programs) {
       const { peer, missing } = await PeerProcess.start(program);
-      if (peer) peers.#running.push(peer);
+      if (peer) await peers.#take(peer);
       else peers.notes.push(missing);
     }
     return peers;
+  }
+
+  async #take(peer: PeerProcess): Promise<void> {
+    try {
+      const difference = await whatDiffers(peer);
+      if (difference === null) {
+        this.#running.push(peer);
+        return;
+      }
+      this.notes.push(`${peer.version} is not measured: ${difference}.`);
+    } catch (error) {
+      this.notes.push((error as Error).message);
+    }
+    peer[Symbol.dispose]();
   }
 
   get versions(): string[] {
