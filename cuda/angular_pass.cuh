@@ -1,7 +1,7 @@
 // The elementwise pass between a SphereConv's forward pass and its two gradient convolutions: y, dy and nx
 // are read once, h and r written, and q and dk added up on the way (native/ops.h has the formulas). With
-// `Norm` the gradient passes through the batch normalisation (and ReLU) behind the SphereConv in the same
-// registers.
+// `Norm` the gradient passes through what is behind the SphereConv in the same registers: batch normalisation
+// or SphereNorm, and ReLU. With `Sums` = 4 SphereNorm's own gradients are added up too.
 #pragma once
 
 #include "context.h"
@@ -18,18 +18,19 @@ struct AngularPass {
   using C = Compute<T>;
 
   AngularOperator op;
-  const T *y, *dy;   // Norm: dy is the gradient behind the normalisation
+  const T *y, *dy;   // Norm: dy is the gradient behind what follows y
   const T* cosines;  // double only: c where the forward pass kept it
   const C* ks;       // per filter, or one where `sharedK`, or null: `k`
   C k;
   bool sharedK, depthwise;  // depthwise: norms and r are per element
-  const C* norm;            // Norm: the fields of each filter's NormGradient, [5, filters]
+  const C* norm;            // Norm: the fields of each filter's NormGradient, [5, filters], or null:
+  const C *gamma, *beta;    // z = gamma y + beta, [filters]; or null: z = y
   bool relu;
   const C *nx, *nw;
   T* h;
   C* r;
   C* rPartial;              // [chunk, row, group] where a row is in several chunks
-  C* partial;               // [rowBlock, {q, dk}, filter]
+  C* partial;               // [rowBlock, {q, dk, dgamma, dbeta}, filter], the first Sums of them
   int64_t filters, groups;  // groups: of rows' sums
   RowColumnGrid grid;       // of one group
 };
@@ -52,11 +53,11 @@ enum AngularConstant {
   kNormConstants
 };
 
-template <class T, int Width, int Vectors, bool Norm>
+template <class T, int Width, int Vectors, bool Norm, int Sums>
 struct AngularShared {
   // Constants of the chunk's filters; slope and gain are needed only where c is given, so they share places.
   Compute<T> constants[Norm ? kNormConstants : kPlainConstants][Width][32 * Vectors];
-  ColumnSumsShared<Compute<T>, Width, Vectors, 2> sums;
+  ColumnSumsShared<Compute<T>, Width, Vectors, Sums> sums;
 };
 
 template <class T, int Width>
@@ -64,13 +65,22 @@ struct alignas(Width * sizeof(T)) Elements {
   T at[Width];
 };
 
+/// A field of a filter's NormGradient.
+template <class T>
+__device__ __forceinline__ Compute<T> normConstant(const AngularPass<T, true>& pass, int which,
+                                                   int64_t filter) {
+  if (pass.norm) return pass.norm[(which - kPlainConstants) * pass.filters + filter];
+  if (which == kScale) return pass.gamma ? pass.gamma[filter] : Compute<T>(1);
+  return which == kBeta && pass.beta ? pass.beta[filter] : Compute<T>(0);
+}
+
 /// `FromCosine`: the derivatives come from c itself instead of y.
-template <class T, int Width, int Vectors, bool FromCosine, bool Norm>
+template <class T, int Width, int Vectors, bool FromCosine, bool Norm, int Sums>
 __global__ void __launch_bounds__(RowColumnGrid::kThreads, 2) angularBackward(AngularPass<T, Norm> pass) {
   using C = Compute<T>;
   using Part = Elements<T, Width>;
   constexpr int kRows = RowColumnGrid::rowsInFlight(Vectors);
-  auto& shared = dynamicShared<AngularShared<T, Width, Vectors, Norm>>();
+  auto& shared = dynamicShared<AngularShared<T, Width, Vectors, Norm, Sums>>();
   const RowColumnGrid& grid = pass.grid;
 
   const int rowBlock = static_cast<int>(blockIdx.x) % grid.rowBlocks;
@@ -94,11 +104,11 @@ __global__ void __launch_bounds__(RowColumnGrid::kThreads, 2) angularBackward(An
     put(kKGain, f.kGain);
     if constexpr (Norm)
       for (int which = kPlainConstants; which < kNormConstants; ++which)
-        put(which, pass.norm[(which - kPlainConstants) * pass.filters + filter]);
+        put(which, normConstant(pass, which, filter));
   }
   __syncthreads();
 
-  const auto visit = [&](int64_t row, int step, int count, int vector, C(&columnSums)[Width][2],
+  const auto visit = [&](int64_t row, int step, int count, int vector, C(&columnSums)[Width][Sums],
                          C(&rowSums)[kRows]) {
     const int64_t column = groupStart + int64_t{vector} * Width;
     Part y[kRows], dy[kRows], c[FromCosine ? kRows : 1];
@@ -134,7 +144,14 @@ __global__ void __launch_bounds__(RowColumnGrid::kThreads, 2) angularBackward(An
         if (i >= count) continue;
         const C value = toCompute(y[i].at[j]);
         C incoming = toCompute(dy[i].at[j]);
-        if constexpr (Norm) incoming = norm.at(pass.relu, value, incoming);
+        if constexpr (Sums > 2) {
+          const C g = norm.throughRelu(pass.relu, norm.scale, value, norm.beta, incoming);
+          columnSums[j][2] += g * value;
+          columnSums[j][3] += g;
+          incoming = norm.scale * g;
+        } else if constexpr (Norm) {
+          incoming = norm.at(pass.relu, value, incoming);
+        }
         AngularGradient<C> gradient;
         if constexpr (FromCosine) {
           const bool defined = c[i].at[j] == c[i].at[j];
@@ -168,28 +185,28 @@ __global__ void __launch_bounds__(RowColumnGrid::kThreads, 2) angularBackward(An
     const C inverse = inverseNormOf(pass.nx[at]);
     pass.r[at] = sum * inverse * inverse;
   };
-  rowColumnSums<Width, Vectors, 2>(grid, rowBlock, chunk, shared.sums, pass.filters,
-                                   pass.partial + int64_t{rowBlock} * 2 * pass.filters + groupStart, visit,
-                                   finishRow);
+  rowColumnSums<Width, Vectors, Sums>(grid, rowBlock, chunk, shared.sums, pass.filters,
+                                      pass.partial + int64_t{rowBlock} * Sums * pass.filters + groupStart,
+                                      visit, finishRow);
 }
 
-template <class T, int Width, int Vectors, bool FromCosine, bool Norm>
+template <class T, int Width, int Vectors, bool FromCosine, bool Norm, int Sums>
 void launchPass(const Context& context, const AngularPass<T, Norm>& pass, int64_t segments) {
-  launch(context, angularBackward<T, Width, Vectors, FromCosine, Norm>,
+  launch(context, angularBackward<T, Width, Vectors, FromCosine, Norm, Sums>,
          dim3(static_cast<unsigned>(pass.grid.rowBlocks * segments)), RowColumnGrid::kThreads,
-         sizeof(AngularShared<T, Width, Vectors, Norm>), pass);
+         sizeof(AngularShared<T, Width, Vectors, Norm, Sums>), pass);
 }
 
-/// The pass, then the sums over its blocks.
-template <class T, int Width, bool FromCosine, bool Norm>
+/// The pass, then the sums over its blocks. dgamma and dbeta: of SphereNorm, where Sums = 4.
+template <class T, int Width, bool FromCosine, int Sums = 2, bool Norm>
 void runPass(const Context& context, AngularPass<T, Norm> pass, int64_t rows, const Tensor& q,
-             const Tensor& dk) {
+             const Tensor& dk, const Tensor& dgamma = {}, const Tensor& dbeta = {}) {
   using C = Compute<T>;
   const int64_t sumGroups = pass.depthwise ? 1 : pass.groups;
-  constexpr int kMost = RowColumnGrid::mostVectors(Width);
+  constexpr int kMost = Sums > 2 ? 1 : RowColumnGrid::mostVectors(Width);
   pass.grid = RowColumnGrid(rows, pass.filters / sumGroups, Width, sumGroups, context.multiprocessors, kMost);
   const RowColumnGrid& grid = pass.grid;
-  const int64_t sums = int64_t{grid.rowBlocks} * 2 * pass.filters, normCount = rows * pass.groups;
+  const int64_t sums = int64_t{grid.rowBlocks} * Sums * pass.filters, normCount = rows * pass.groups;
   const bool split = grid.chunks > 1 && !pass.depthwise;
   const Workspace workspace(context,
                             static_cast<size_t>(sums + (split ? grid.chunks * normCount : 0)) * sizeof(C));
@@ -197,18 +214,22 @@ void runPass(const Context& context, AngularPass<T, Norm> pass, int64_t rows, co
   pass.rPartial = pass.partial + sums;
   const int64_t segments = sumGroups * grid.chunks;
   if (grid.vectors == 1) {
-    launchPass<T, Width, 1, FromCosine>(context, pass, segments);
+    launchPass<T, Width, 1, FromCosine, Norm, Sums>(context, pass, segments);
   } else {
-    launchPass<T, Width, kMost, FromCosine>(context, pass, segments);
+    launchPass<T, Width, kMost, FromCosine, Norm, Sums>(context, pass, segments);
   }
-  ColumnTotals<C, 2> totals;
+  ColumnTotals<C, Sums> totals;
   totals.partial = pass.partial;
   totals.blocks = grid.rowBlocks;
   totals.columns = pass.filters;
   totals.out[0] = q.as<C>();
   totals.out[1] = dk.as<C>();
   totals.shared[1] = dk && dk.size() == 1 && pass.filters > 1;
-  launchColumnTotals(context, totals, dk ? 2 : 1);
+  if constexpr (Sums > 2) {
+    totals.out[2] = dgamma.as<C>();
+    totals.out[3] = dbeta.as<C>();
+  }
+  launchColumnTotals(context, totals, Sums > 2 ? Sums : dk ? 2 : 1);
   if (split) launchRowTotals(context, pass.rPartial, grid.chunks, normCount, pass.nx, true, pass.r);
 }
 

@@ -3,6 +3,7 @@
 #include "device/angular.cuh"
 #include "device/conv_geometry.cuh"
 #include "device/numeric.cuh"
+#include "device/rescaling.cuh"
 #include "direct_convolution.h"
 
 namespace spherenet::cuda {
@@ -54,6 +55,7 @@ struct DirectFilter {
   C inverse;     // 1 / norm
   bool regular;  // the norm's square is within bounds
   AngularFilter<C> angular;
+  FilterRescaling<C> rescaling;
 };
 
 template <class T>
@@ -75,6 +77,7 @@ struct DirectForward {
   DirectFilter<T>* filters;
   C *nx, *nw;
   T* cosines;  // optional
+  Rescaling<C> rescaling;
 
   __device__ __forceinline__ C filter(int64_t index) const {
     return loadFilter<T>(w, filtersAreFloat, index);
@@ -96,6 +99,7 @@ __global__ void prepareFilters(DirectForward<T> job) {
   filter.inverse = inverseNormOf(norm);
   filter.regular = square <= kLargestSquare<C> && square >= kSmallestSquare<C>;
   filter.angular = angularFilter<C>(job.op, job.ks ? job.ks[job.sharedK ? 0 : o] : job.k);
+  filter.rescaling = filterRescaling(job.rescaling, o);
   job.filters[o] = filter;
   job.nw[o] = norm;
 }
@@ -167,7 +171,12 @@ __global__ void __launch_bounds__(kDirectThreads, 4) directForward(DirectForward
       norm = patch.template norm<C>();
     }
     cosine = clampToOne(cosine);
-    job.y[index] = toStorage<T>(angularValue<sizeof(T) == 2>(job.op, filter.angular, cosine));
+    T y = toStorage<T>(angularValue<sizeof(T) == 2>(job.op, filter.angular, cosine));
+    if (job.rescaling.follows) {
+      if (job.rescaling.y) static_cast<T*>(job.rescaling.y)[index] = y;
+      y = toStorage<T>(filter.rescaling.at(job.rescaling.relu, toCompute(y)));
+    }
+    job.y[index] = y;
     if (job.cosines) job.cosines[index] = toStorage<T>(cosine);
     if (o % g.groupFilters == 0) job.nx[place.value * g.groups + group] = norm;
   }
@@ -258,18 +267,18 @@ void directConv2d(const Context& context, const Conv2dParams& p, const Tensor& x
 }
 
 void directSphereConv2d(const Context& context, const Conv2dParams& p, const AngularParams& a,
-                        const Tensor& x, const Tensor& w, const Tensor& k, const Tensor& y, const Tensor& nx,
-                        const Tensor& nw, const Tensor& c) {
+                        const Tensor& x, const Tensor& w, const Tensor& k, const AngleRescaling& rescaling,
+                        const Tensor& z, const Tensor& nx, const Tensor& nw, const Tensor& c) {
   withStorage(x.dtype, [&](auto zero) {
     using T = decltype(zero);
     using C = Compute<T>;
     DirectForward<T> job{};
-    job.geometry = ConvGeometry(p, ConvShape(p, x.shape, w.shape, y.shape));
+    job.geometry = ConvGeometry(p, ConvShape(p, x.shape, w.shape, z.shape));
     const Workspace filters(context, static_cast<size_t>(job.geometry.o) * sizeof(DirectFilter<T>));
     job.x = x.as<T>();
     job.w = w.data;
     job.filtersAreFloat = w.dtype == DType::Float32;
-    job.y = y.as<T>();
+    job.y = z.as<T>();
     job.ks = k.as<C>();
     job.k = static_cast<C>(a.k);
     job.sharedK = k.size() == 1;
@@ -279,9 +288,10 @@ void directSphereConv2d(const Context& context, const Conv2dParams& p, const Ang
     job.nx = nx.as<C>();
     job.nw = nw.as<C>();
     job.cosines = c.as<T>();
+    job.rescaling = rescalingOf<C>(rescaling);
     launch(context, prepareFilters<T>, dim3(static_cast<unsigned>(ceilDivide(job.geometry.o, 64))), 64, 0,
            job);
-    launch(context, directForward<T, true>, gridOf(y.size()), kDirectThreads, 0, job);
+    launch(context, directForward<T, true>, gridOf(z.size()), kDirectThreads, 0, job);
   });
 }
 

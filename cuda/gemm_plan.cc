@@ -41,7 +41,7 @@ double sliceClocks(const TileInfo& tile, const GemmSize& size) {
 /// Blocks that share a multiprocessor, whose shared memory is what one block may ask for and a little more.
 int64_t residentBlocks(const Context& context, const TileInfo& tile) {
   const int operands = 4 * 64 * (tile.rows + tile.columns), sums = 4 * tile.rows * (tile.columns + 8);
-  const int bytes = std::max(operands, sums) + 32 * tile.rows + 40 * tile.columns + 1024;
+  const int bytes = std::max(operands, sums) + 32 * tile.rows + 32 * tile.columns + 1024;
   return std::clamp<int64_t>(context.sharedMemoryPerBlock / bytes, 1, tile.blocks);
 }
 

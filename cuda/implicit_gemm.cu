@@ -111,7 +111,8 @@ void run(const Context& context, DType dtype, GemmArguments& g) {
                 isAligned(g.source, 16) && isAligned(g.filters, 16) && g.h.taps <= kMaskedTaps &&
                 g.w.taps <= kMaskedTaps;
   g.quads = g.columns % 4 == 0 && isAligned(g.output, static_cast<size_t>(4 * size)) &&
-            isAligned(g.x, static_cast<size_t>(4 * size));
+            isAligned(g.x, static_cast<size_t>(4 * size)) &&
+            isAligned(g.rescaling.y, static_cast<size_t>(4 * size));
   const GemmPlan chosen = planGemm(context, plan, g);
   checkExtents(g, plan.rows, tileRows(chosen.tile));
   if (g.splits == 1) return launchOperand(context, dtype, chosen, g);
@@ -176,10 +177,11 @@ void gemmConv2d(const Context& context, const Conv2dParams& p, const Tensor& x, 
 }
 
 void gemmSphereConv2d(const Context& context, const Conv2dParams& p, const AngularParams& a, const Tensor& x,
-                      const Tensor& w, const Tensor& k, const Tensor& y, const Tensor& nx, const Tensor& nw) {
+                      const Tensor& w, const Tensor& k, const AngleRescaling& rescaling, const Tensor& z,
+                      const Tensor& nx, const Tensor& nw) {
   if (w.size() == 0) return;  // of an empty batch there still is nw
   withFilters(context, x.dtype, w, [&](const void* filters) {
-    GemmArguments g = commonArguments(p, ConvShape(p, x.shape, w.shape, y.shape), false, x, y);
+    GemmArguments g = commonArguments(p, ConvShape(p, x.shape, w.shape, z.shape), false, x, z);
     g.filters = filters;
     g.result = GemmResult::Angular;
     g.op = a.op;
@@ -189,6 +191,7 @@ void gemmSphereConv2d(const Context& context, const Conv2dParams& p, const Angul
     g.kStride = k && k.size() > 1 ? 1 : 0;
     g.nx = nx.as<float>();
     g.nw = nw.as<float>();
+    g.rescaling = rescalingOf<float>(rescaling);
     run(context, x.dtype, g);
   });
 }

@@ -10,9 +10,10 @@ namespace spherenet::cuda {
 /// y = conv(x, w) + bias; bias may be empty.
 void gemmConv2d(const Context& context, const Conv2dParams& p, const Tensor& x, const Tensor& w,
                 const Tensor& bias, const Tensor& y);
-/// y = g(angle(x, w)), with nx and nw (native/ops.h).
+/// y = g(angle(x, w)), with nx and nw, and z, which is y where nothing follows (native/ops.h).
 void gemmSphereConv2d(const Context& context, const Conv2dParams& p, const AngularParams& a, const Tensor& x,
-                      const Tensor& w, const Tensor& k, const Tensor& y, const Tensor& nx, const Tensor& nw);
+                      const Tensor& w, const Tensor& k, const AngleRescaling& rescaling, const Tensor& z,
+                      const Tensor& nx, const Tensor& nw);
 /// dx = transposed conv(dy, w), minus x box(r) where r is given.
 void gemmDataGradient(const Context& context, const Conv2dParams& p, const Tensor& dy, const Tensor& w,
                       const Tensor& x, const Tensor& r, const Tensor& dx);

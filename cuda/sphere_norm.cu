@@ -1,10 +1,17 @@
-// The backward pass of a SphereConv with batch normalisation (and ReLU) behind it: the gradient of the
-// SphereConv's output stays in registers.
+// The backward pass of a SphereConv with batch normalisation or SphereNorm (and ReLU) behind it: the gradient
+// of the SphereConv's output stays in registers.
 #include "angular_pass.cuh"
 #include "cuda_ops.h"
 #include "norm_gradient.h"
 
 namespace spherenet::cuda {
+namespace {
+
+/// Elements that a lane reads at once where there are four sums a column: with 8 of them, those sums are more
+/// than the registers hold.
+constexpr int kRescaledWidth = 4;
+
+}  // namespace
 
 void CudaOps::sphereConv2dNormBackward(const AngularParams& a, bool relu, const Tensor& y, const Tensor& c,
                                        const Tensor& k, const Tensor& nx, const Tensor& nw,
@@ -14,16 +21,25 @@ void CudaOps::sphereConv2dNormBackward(const AngularParams& a, bool relu, const 
                                        const Tensor& dgamma, const Tensor& dbeta) {
   if (!gamma && !relu) return sphereConv2dAngularBackward(a, y, c, dz, k, nx, nw, h, r, q, dk);
   const bool isFused =
-      mean && y.dtype != DType::Float64 && y.size() > 0 && withStorage(y.dtype, [&](auto type) {
+      y.dtype != DType::Float64 && y.size() > 0 && withStorage(y.dtype, [&](auto type) {
         using T = decltype(type);
         if constexpr (!std::is_same_v<T, double>) {
           auto pass = angularPass<T, true>(a, y, c, dz, k, nx, nw, h, r);
           if (!takesVectors(pass)) return false;
-          const Workspace coefficients(context_, kNormFields * gamma.bytes());
-          sumNormGradients(context_, relu, y, gamma, beta, mean, invStd, dz, dgamma, dbeta, coefficients);
-          pass.norm = coefficients.as<float>();
+          const int64_t rows = y.size() / pass.filters;
           pass.relu = relu;
-          runPass<T, Vector<T>::kSize, false>(context_, pass, y.size() / pass.filters, q, dk);
+          if (gamma && !mean) {
+            pass.gamma = gamma.as<float>();
+            pass.beta = beta.as<float>();
+            runPass<T, kRescaledWidth, false, 4>(context_, pass, rows, q, dk, dgamma, dbeta);
+            return true;
+          }
+          const Workspace coefficients(context_, kNormFields * gamma.bytes());
+          if (mean) {
+            sumNormGradients(context_, relu, y, gamma, beta, mean, invStd, dz, dgamma, dbeta, coefficients);
+            pass.norm = coefficients.as<float>();
+          }
+          runPass<T, Vector<T>::kSize, false>(context_, pass, rows, q, dk);
           return true;
         }
         return false;
@@ -46,6 +62,10 @@ void CudaOps::sphereConv2dNormBackward(const AngularParams& a, bool relu, const 
 
 void CudaOps::rescaleBackward(bool relu, const Tensor& y, const Tensor& gamma, const Tensor& beta,
                               const Tensor& dz, const Tensor& dy, const Tensor& dgamma, const Tensor& dbeta) {
+  if (y.size() == 0) {
+    fill(0, dgamma);
+    return fill(0, dbeta);
+  }
   const Workspace constants(context_, 2 * gamma.bytes());
   const Tensor mean{constants.as<void>(), gamma.dtype, gamma.shape},
       variance{constants.as<char>() + gamma.bytes(), gamma.dtype, gamma.shape};

@@ -2,12 +2,25 @@
 // and coalesced stores, from sums that lie in shared memory.
 #pragma once
 
-#include <cfloat>
-
 #include "angular.cuh"
-#include "gather.cuh"
+#include "exact_cosine.cuh"
+#include "rescaling.cuh"
 
 namespace spherenet::cuda {
+
+/// What turns the sums of a column into angles, and these into what follows.
+struct AngularColumn {
+  float inverse;      // 1 / nw
+  float slope, gain;  // all that the values of g need of its AngularFilter
+  FilterRescaling<float> rescaling;
+
+  __device__ __forceinline__ AngularFilter<float> filter() const {
+    AngularFilter<float> f;
+    f.slope = slope;
+    f.gain = gain;
+    return f;
+  }
+};
 
 /// A block's shared memory.
 template <class Tile, class T, int Stages>
@@ -21,69 +34,12 @@ struct BlockShared {
   int32_t pixels[Tile::kRows];       // output pixel of each row, -1 behind the last
   float rowSquares[2][Tile::kRows];  // shares of up to two warps
   float columnSquares[2][Tile::kColumns];
-  float rowFactors[Tile::kRows];        // 1 / nx (Angular), box(r) (MinusRow)
-  float columnFactors[Tile::kColumns];  // 1 / nw
-  AngularFilter<float> filters[Tile::kColumns];
+  float rowFactors[Tile::kRows];  // 1 / nx (Angular), box(r) (MinusRow)
+  AngularColumn columns[Tile::kColumns];
   Gather gather;
   OutputTile<T> tile;
   GemmArguments arguments;  // filled only for exactTile(), which is not inlined
 };
-
-// ---- norms
-
-/// 1 / sqrt(squares), where that and products of two such vectors are well inside of float32; else NaN, and
-/// the row or column is computed again by exactTile().
-__device__ __forceinline__ float inverseNorm(float squares) {
-  return squares >= 1e-30f && squares <= 1e36f ? 1.0f / sqrtf(squares) : __uint_as_float(0x7fffffffu);
-}
-
-__device__ __forceinline__ float clampedNorm(double squares) {
-  const double norm = sqrt(squares);
-  return norm > static_cast<double>(FLT_MAX) ? FLT_MAX : static_cast<float>(norm);
-}
-
-struct ExactSums {
-  double products, squares;
-};
-
-/// <patch, filter> and the patch's sum of squares in float64, the padding as zeros. `patch` points at the
-/// place of the first tap, (h, w), which may lie outside of the image.
-template <class T>
-__device__ __noinline__ ExactSums exactSums(const Gather& g, const T* patch, int h, int w, const T* filter) {
-  ExactSums sums{0, 0};
-  for (int down = 0; down < g.h.taps; ++down)
-    for (int across = 0; across < g.w.taps; ++across) {
-      const bool inside = static_cast<unsigned>(h + down * g.h.step) < static_cast<unsigned>(g.h.source) &&
-                          static_cast<unsigned>(w + across * g.w.step) < static_cast<unsigned>(g.w.source);
-      const T* const pixel = patch + (down * g.downTaps() + across * g.acrossTaps());
-      for (int c = 0; c < g.groupChannels; ++c, ++filter) {
-        const double x = inside ? static_cast<double>(toCompute(pixel[c])) : 0.0;
-        sums.products += x * static_cast<double>(toCompute(*filter));
-        sums.squares += x * x;
-      }
-    }
-  return sums;
-}
-
-template <class T>
-__device__ __noinline__ double exactSquares(const T* filter, int depth) {
-  double sum = 0;
-  for (int k = 0; k < depth; ++k) {
-    const double w = static_cast<double>(toCompute(filter[k]));
-    sum += w * w;
-  }
-  return sum;
-}
-
-/// The cosine of one patch and one filter; 0 where one of them is zero and so is epsilon.
-template <class T>
-__device__ __noinline__ float exactCosine(const Gather& g, const T* patch, int h, int w, const T* filter,
-                                          float epsilon) {
-  const ExactSums sums = exactSums(g, patch, h, w, filter);
-  const double norms = sqrt(sums.squares + static_cast<double>(epsilon)) *
-                       sqrt(exactSquares(filter, g.depth()) + static_cast<double>(epsilon));
-  return norms == 0 ? 0.0f : static_cast<float>(sums.products / norms);
-}
 
 /// Sum of r, whose source positions lie `stride` apart, over the taps of a row's patch.
 __device__ inline float boxSum(const Gather& g, const PatchRow& row, int firstImage, const float* r,
@@ -165,6 +121,34 @@ __device__ __forceinline__ float filterK(const GemmArguments& g, int filter) {
   return g.kTensor ? g.kTensor[filter * g.kStride] : g.k;
 }
 
+/// `squares`: the filter's, with epsilon.
+__device__ __forceinline__ AngularColumn angularColumn(const GemmArguments& g, int filter, float squares) {
+  const AngularFilter<float> f = angularFilter<float>(g.op, filterK(g, filter));
+  return {inverseNorm(squares), f.slope, f.gain, filterRescaling(g.rescaling, filter)};
+}
+
+/// Keeps the angles of a quad of columns, from element `at` on, where that is asked for, and makes of them
+/// what follows: of the angles as they are stored, which is what the backward pass knows.
+template <class T>
+__device__ __forceinline__ void rescaleQuad(const GemmArguments& g,
+                                            const FilterRescaling<float> (&rescaling)[4], int64_t at,
+                                            float (&values)[4], int columns) {
+  const Rescaling<float>& r = g.rescaling;
+  if (r.y) storeQuad(static_cast<T*>(r.y) + at, values, columns, g.quads);
+#pragma unroll
+  for (int e = 0; e < 4; ++e) values[e] = rescaling[e].at(r.relu, toCompute(toStorage<T>(values[e])));
+}
+
+/// Stores one angle, and what follows.
+template <class T>
+__device__ __forceinline__ void storeAngle(const GemmArguments& g, const AngularColumn& column, int64_t at,
+                                           float cosine) {
+  const Rescaling<float>& r = g.rescaling;
+  const T y = toStorage<T>(angularValue<sizeof(T) == 2>(g.op, column.filter(), cosine));
+  if (r.y) static_cast<T*>(r.y)[at] = y;
+  static_cast<T*>(g.output)[at] = r.follows ? toStorage<T>(column.rescaling.at(r.relu, toCompute(y))) : y;
+}
+
 // ---- the tile
 
 /// Accumulators and sums of squares to shared memory.
@@ -209,10 +193,11 @@ __device__ __forceinline__ void stageSums(const Accumulators<Tile>& sums, const 
 /// Walks the tile quad by quad: `begin(column)` returns what is called for the rows of a quad of columns,
 /// with (row, pixel, values), and changes the values before they are stored. A thread has `Batch` rows under
 /// way at once, all of them before the first is stored: what hides the time of loads and of long chains of
-/// arithmetic.
+/// arithmetic. What begin() returns may have follow(pixel, values), called where `follows` before a row is
+/// stored.
 template <class Tile, int Batch, class S, class Shared, class Begin>
 __device__ __forceinline__ void writeTile(const GemmArguments& g, const Shared& shared, S* output,
-                                          const Begin& begin) {
+                                          const Begin& begin, bool follows = false) {
   constexpr int kQuads = Tile::kColumns / 4, kLanes = kQuads > 16 ? 32 : kQuads;
   constexpr int kRowStep = Tile::kThreads / kLanes;
   static_assert(kQuads <= 32 && Tile::kRows % (kRowStep * Batch) == 0);
@@ -235,6 +220,15 @@ __device__ __forceinline__ void writeTile(const GemmArguments& g, const Shared& 
         values[b][2] = sums.z;
         values[b][3] = sums.w;
         finish(row, shared.pixels[row], values[b]);
+      }
+      if constexpr (requires { finish.follow(0, values[0]); }) {
+        // Apart from the arithmetic of the rows, whose chains a branch between them would line up.
+        if (follows) {
+#pragma unroll
+          for (int b = 0; b < Batch; ++b)
+            if (const int32_t pixel = shared.pixels[first + b * kRowStep]; pixel >= 0)
+              finish.follow(pixel, values[b]);
+        }
       }
 #pragma unroll
       for (int b = 0; b < Batch; ++b)
@@ -278,10 +272,9 @@ __device__ __forceinline__ bool finishNorms(const GemmArguments& g, Shared& shar
       continue;
     }
     squares += g.epsilon;
-    const float inverse = inverseNorm(squares);
-    shared.columnFactors[column] = inverse;
-    shared.filters[column] = angularFilter<float>(g.op, filterK(g, filter));
-    exact |= isnan(inverse);
+    const AngularColumn constants = angularColumn(g, filter, squares);
+    shared.columns[column] = constants;
+    exact |= isnan(constants.inverse);
     if (tile.reportsColumns) g.nw[filter] = sqrtf(squares);
   }
   return exact;
@@ -306,47 +299,63 @@ __device__ __noinline__ void exactTile(const Shared& shared) {
         clampedNorm(sums.squares + epsilon);
   }
   for (int column = thread; column < Tile::kColumns && tile.reportsColumns; column += Tile::kThreads)
-    if (column < tile.columns && isnan(shared.columnFactors[column]))
+    if (column < tile.columns && isnan(shared.columns[column].inverse))
       g.nw[tile.firstFilter + column] = clampedNorm(exactSquares(filterAt(column), tile.depth) + epsilon);
   for (int i = thread; i < Tile::kRows * Tile::kColumns; i += Tile::kThreads) {
     const int row = i / Tile::kColumns, column = i % Tile::kColumns;
     if (shared.pixels[row] < 0 || column >= tile.columns) continue;
-    if (!isnan(shared.rowFactors[row]) && !isnan(shared.columnFactors[column])) continue;
+    if (!isnan(shared.rowFactors[row]) && !isnan(shared.columns[column].inverse)) continue;
     const PatchRow& patch = shared.rows[row];
     const float cosine =
         exactCosine(shared.gather, tile.origin + patch.offset, patch.h, patch.w, filterAt(column), g.epsilon);
     const int64_t at =
         static_cast<int64_t>(shared.pixels[row]) * g.groups * g.columns + tile.firstFilter + column;
-    static_cast<T*>(g.output)[at] =
-        toStorage<T>(angularValue<sizeof(T) == 2>(g.op, shared.filters[column], cosine));
+    storeAngle<T>(g, shared.columns[column], at, cosine);
   }
 }
 
-/// y = g(c). The values of a quad do not wait for each other, and those of precise angles keep the arithmetic
-/// units busy by themselves.
+/// y = g(c) of a quad of columns, and what follows.
+template <class T, AngularOperator Op, class Shared>
+struct AngularQuad {
+  const GemmArguments& g;
+  const Shared& shared;
+  int column, columns;
+  float factors[4];
+  AngularFilter<float> filters[4];
+  FilterRescaling<float> rescaling[4];
+
+  __device__ __forceinline__ AngularQuad(const GemmArguments& arguments, const Shared& block, int first)
+      : g(arguments), shared(block), column(first), columns(block.tile.columns - first) {
+#pragma unroll
+    for (int e = 0; e < 4; ++e) {
+      factors[e] = shared.columns[column + e].inverse;
+      filters[e] = shared.columns[column + e].filter();
+      if (g.rescaling.follows) rescaling[e] = shared.columns[column + e].rescaling;
+    }
+  }
+  __device__ __forceinline__ void operator()(int row, int32_t, float (&values)[4]) const {
+    const float rowFactor = shared.rowFactors[row];
+#pragma unroll
+    for (int e = 0; e < 4; ++e)
+      values[e] = angularValue<sizeof(T) == 2>(Op, filters[e], values[e] * (rowFactor * factors[e]));
+  }
+  __device__ __forceinline__ void follow(int32_t pixel, float (&values)[4]) const {
+    const int64_t at = static_cast<int64_t>(pixel) * g.groups * g.columns + shared.tile.firstFilter + column;
+    rescaleQuad<T>(g, rescaling, at, values, columns);
+  }
+};
+
+/// The values of a quad do not wait for each other, and those of precise angles keep the arithmetic units
+/// busy by themselves.
 template <class Tile, class Shared>
 __device__ __forceinline__ void writeAngles(const GemmArguments& g, const Shared& shared) {
   using T = typename Shared::Storage;
   constexpr int kBatch = sizeof(T) == 2 ? 2 : 1;
   withOperator(g.op, [&](auto op) {
-    writeTile<Tile, kBatch>(g, shared, static_cast<T*>(g.output), [&](int column) {
-      struct Columns {
-        float factors[4];
-        AngularFilter<float> filters[4];
-      } constants;
-#pragma unroll
-      for (int e = 0; e < 4; ++e) {
-        constants.factors[e] = shared.columnFactors[column + e];
-        constants.filters[e] = shared.filters[column + e];
-      }
-      return [&shared, constants](int row, int32_t, float(&values)[4]) {
-        const float rowFactor = shared.rowFactors[row];
-#pragma unroll
-        for (int e = 0; e < 4; ++e)
-          values[e] = angularValue<sizeof(T) == 2>(decltype(op)::value, constants.filters[e],
-                                                   values[e] * (rowFactor * constants.factors[e]));
-      };
-    });
+    const auto begin = [&](int column) {
+      return AngularQuad<T, decltype(op)::value, Shared>(g, shared, column);
+    };
+    writeTile<Tile, kBatch>(g, shared, static_cast<T*>(g.output), begin, g.rescaling.follows);
   });
 }
 

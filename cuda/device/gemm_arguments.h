@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "../../native/ops.h"
+#include "rescaling.h"
 
 namespace spherenet::cuda {
 
@@ -19,7 +20,7 @@ struct ConvAxis {
 /// What becomes of the sums when they are complete.
 enum class GemmResult : int32_t {
   Plain = 0,    // y = sum + bias, bias optional
-  Angular = 1,  // y = g(sum / (nx nw))
+  Angular = 1,  // y = g(sum / (nx nw)), and what follows it
   MinusRow = 2  // y = sum - x box(r)
 };
 
@@ -54,6 +55,7 @@ struct GemmArguments {
   int32_t kStride;
   float* nx;  // [pixels, groups]
   float* nw;  // [groups * columns]
+  Rescaling<float> rescaling;
 
   const void* x;   // MinusRow: like output
   const float* r;  // MinusRow: [positions of source, groups]

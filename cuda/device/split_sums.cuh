@@ -33,8 +33,7 @@ struct PatchPlace {
 };
 
 struct CombineShared {
-  float factors[kCombineColumns];  // 1 / nw
-  AngularFilter<float> filters[kCombineColumns];
+  AngularColumn columns[kCombineColumns];
   Gather gather;
   GemmArguments arguments;  // filled only for exactSplits(), which is not inlined
 };
@@ -74,8 +73,8 @@ __device__ __noinline__ void exactSplits(const CombineShared& shared, int column
         g.nx[pixel * g.groups + group] =
             clampedNorm(exactSums(gather, place.patch, place.h, place.w, w).squares + epsilon);
       const float cosine = exactCosine(gather, place.patch, place.h, place.w, w, g.epsilon);
-      static_cast<T*>(g.output)[pixel * g.groups * g.columns + filter] = toStorage<T>(
-          angularValue<sizeof(T) == 2>(g.op, angularFilter<float>(g.op, filterK(g, filter)), cosine));
+      storeAngle<T>(g, shared.columns[filter % kCombineColumns], pixel * g.groups * g.columns + filter,
+                    cosine);
     }
   }
 }
@@ -92,18 +91,21 @@ __global__ void __launch_bounds__(kCombineThreads) combineSplits(const GemmArgum
   static_assert(kCombineThreads == kCombineColumns);
   if (const int filter = firstColumn + thread; angular && filter < channels) {
     const float squares = columnSquares(g, filter);
-    shared.factors[thread] = inverseNorm(squares);
-    shared.filters[thread] = angularFilter<float>(g.op, filterK(g, filter));
-    exact = isnan(shared.factors[thread]);
+    const AngularColumn constants = angularColumn(g, filter, squares);
+    shared.columns[thread] = constants;
+    exact = isnan(constants.inverse);
     if (blockIdx.x == 0) g.nw[filter] = sqrtf(squares);
   }
   __syncthreads();
+  const bool follows = angular && g.rescaling.follows;
   AngularFilter<float> filters[4];
+  FilterRescaling<float> rescaling[4];
   float factors[4], bias[4];
 #pragma unroll
   for (int e = 0; e < 4; ++e) {
-    factors[e] = angular ? shared.factors[place + e] : 0;
-    if (angular) filters[e] = shared.filters[place + e];
+    factors[e] = angular ? shared.columns[place + e].inverse : 0;
+    if (angular) filters[e] = shared.columns[place + e].filter();
+    if (follows) rescaling[e] = shared.columns[place + e].rescaling;
     bias[e] = g.bias && e < columns ? g.bias[column + e] : 0;
   }
 
@@ -142,6 +144,7 @@ __global__ void __launch_bounds__(kCombineThreads) combineSplits(const GemmArgum
         values[e] += bias[e];
       }
     }
+    if (follows) rescaleQuad<T>(g, rescaling, at, values, columns);
     storeQuad(static_cast<T*>(g.output) + at, values, columns, g.quads);
   }
 

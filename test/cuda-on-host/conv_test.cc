@@ -1,11 +1,13 @@
 // Forward passes and data gradients of the CUDA convolutions on tensor cores, executed on the CPU, against
 // float64 loops.
-//   conv_test [integers] [sphere] [gradients] [linear] [tiles] [extremes] [other] [cases per group]
+//   conv_test [integers] [sphere] [rescaled] [gradients] [linear] [tiles] [extremes] [other] [cases per
+//   group]
 #include <cstdio>
 #include <cstring>
 #include <string_view>
 
 #include "conv_cases.h"
+#include "rescaling_checks.h"
 
 namespace spherenet::test {
 namespace {
@@ -279,7 +281,7 @@ void testEmptyBatch(SynchronousOps& ops) {
     const Tensor x{one.tensor().data, kind.dtype, none}, y{one.tensor().data, kind.dtype, noOutputs};
     const Tensor nx{one.tensor().data, DType::Float32, noNorms};
     Ops& o = ops;
-    o.sphereConv2d(t.p, t.a, x, w, {}, y, nx, nw, {});
+    o.sphereConv2dRescaled(t.p, t.a, true, 0, x, w, {}, {}, {}, {}, {}, y, nx, nw, {}, y);
     o.conv2d(t.p, x, w, {}, y);
     o.conv2dDataGradient(t.p, y, w, x);
     const Case whole = t;
@@ -305,6 +307,10 @@ int run(int argc, char** argv) {
     if (std::isdigit(static_cast<unsigned char>(argv[i][0]))) count = std::atoi(argv[i]);
   if (isWanted("integers")) testIntegers(ops, count);
   if (isWanted("sphere")) testSphere(ops, count);
+  if (isWanted("rescaled")) {
+    checkRescaled(ops, 2 * count);
+    checkRescaledExtremes(ops);
+  }
   if (isWanted("gradients")) testGradients(ops, count);
   if (isWanted("linear")) testLinear(ops, count / 4);
   if (isWanted("tiles")) testTiles(ops);

@@ -233,7 +233,7 @@ void checkDirect(SynchronousOps& ops, int count) {
     const Array c(dtype, yShape(t)),
         k = Array::random(other, dims({randomInteger(0, 1) > 0 ? 1 : t.o}), 0.2, 0.8);
     const auto sphere = reference::run(t, true, xs, ws, valuesOf(k), {}, dys);
-    cuda::directSphereConv2d(context, t.p, t.a, x, w, k, y, nx, nw,
+    cuda::directSphereConv2d(context, t.p, t.a, x, w, k, {}, y, nx, nw,
                              dtype == DType::Float64 ? c.tensor() : Tensor{});
     // asin is steep where so few elements make vectors parallel.
     const double steep = t.filterSize() < 6 ? 40 : 1;
@@ -274,7 +274,7 @@ void checkExtremes(SynchronousOps& ops) {
         const DType other = wide(dtype);
         const Dims norms = dims({1, t.oh(), t.ow(), 5});
         const Array y(dtype, yShape(t)), nx(other, norms), nw(other, dims({t.o}));
-        cuda::directSphereConv2d(ops.context(), t.p, t.a, x, w, {}, y, nx, nw, {});
+        cuda::directSphereConv2d(ops.context(), t.p, t.a, x, w, {}, {}, y, nx, nw, {});
         char text[80];
         std::snprintf(text, sizeof text, "y of %s x %g, w %g", nameOf(dtype), scale, filterScale);
         expectNear(text, y, want.y, dtype == DType::Float64 ? 1e-11 : isHalf(dtype) ? 1e-2 : 1e-5);

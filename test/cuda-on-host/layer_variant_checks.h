@@ -138,21 +138,26 @@ inline void checkNormRelu(Ops& ops) {
                     none.mean, none.invStd);
 }
 
+/// What follows a SphereConv's angles besides a ReLU.
+enum class Behind { Nothing, Rescaling, BatchNorm };
+
 /// What the backward pass behind a SphereConv takes and writes.
 struct SphereNormCase {
   AngularParams a;
   bool relu;
+  Behind behind;
   Array y, k, nx, nw, gamma, beta, mean, invStd, dz, dy, h, r, q, dk, dgamma, dbeta;
 
-  SphereNormCase(const AngularParams& params, bool withRelu, DType dtype, int64_t rows, int64_t filters,
-                 int64_t groups, int64_t ks)
+  SphereNormCase(const AngularParams& params, bool withRelu, Behind what, DType dtype, int64_t rows,
+                 int64_t filters, int64_t groups, int64_t ks)
       : a(params),
         relu(withRelu),
+        behind(what),
         y(Array::random(dtype, dims({1, rows, 1, filters}), -0.9, 0.9)),
         k(Array::random(parameters(), dims({ks}), 0.2, 1)),
         nx(Array::random(parameters(), dims({1, rows, 1, groups}), 0.5, 3)),
         nw(Array::random(parameters(), dims({filters}), 0.5, 3)),
-        gamma(Array::random(parameters(), nw.shape(), 0.5, 2)),
+        gamma(Array::random(parameters(), nw.shape(), what == Behind::BatchNorm ? 0.5 : -2, 2)),
         beta(Array::random(parameters(), nw.shape())),
         mean(parameters(), nw.shape()),
         invStd(parameters(), nw.shape()),
@@ -167,24 +172,43 @@ struct SphereNormCase {
 
   DType parameters() const { return isHalf(y.dtype()) ? DType::Float32 : y.dtype(); }
   Tensor given(const Array& array) const { return k.size() == 0 ? Tensor{} : array.tensor(); }
+  Tensor given(Behind least, const Array& array) const { return behind >= least ? array.tensor() : Tensor{}; }
 
-  void normalize(Ops& ops) {
-    Array z = y, m = mean, v = invStd;
-    ops.fill(0, m);
-    ops.fill(1, v);
-    ops.batchNorm(0.1, 1e-5, y, gamma, beta, m, v, z, mean, invStd);
-    // As in checkNormRelu.
-    for (int64_t i = 0; i < y.size(); ++i) {
-      const int64_t c = i % nw.size();
-      if (std::abs((y[i] - mean[c]) * invStd[c] * gamma[c] + beta[c]) < 1e-4) dz.set(i, 0);
+  /// What comes out behind the angles, before the ReLU.
+  double outputOf(int64_t i) const {
+    const int64_t c = i % nw.size();
+    if (behind == Behind::Nothing) return y[i];
+    if (behind == Behind::Rescaling) return gamma[c] * y[i] + beta[c];
+    return (y[i] - mean[c]) * invStd[c] * gamma[c] + beta[c];
+  }
+  void prepare(Ops& ops) {
+    if (behind == Behind::BatchNorm) {
+      Array z = y, m = mean, v = invStd;
+      ops.fill(0, m);
+      ops.fill(1, v);
+      ops.batchNorm(0.1, 1e-5, y, gamma, beta, m, v, z, mean, invStd);
     }
+    // As in checkNormRelu.
+    for (int64_t i = 0; i < y.size(); ++i)
+      if (std::abs(outputOf(i)) < 1e-4) dz.set(i, 0);
   }
   void fused(Ops& ops) {
-    ops.sphereConv2dNormBackward(a, relu, y, {}, given(k), nx, nw, gamma, beta, mean, invStd, dz, h, r, q,
-                                 given(dk), dgamma, dbeta);
+    ops.sphereConv2dNormBackward(a, relu, y, {}, given(k), nx, nw, given(Behind::Rescaling, gamma),
+                                 given(Behind::Rescaling, beta), given(Behind::BatchNorm, mean),
+                                 given(Behind::BatchNorm, invStd), dz, h, r, q, given(dk),
+                                 given(Behind::Rescaling, dgamma), given(Behind::Rescaling, dbeta));
   }
   void separate(Ops& ops) {
-    if (relu) {
+    if (behind != Behind::BatchNorm) {
+      for (Array* sums : {&dgamma, &dbeta}) ops.fill(0, *sums);
+      for (int64_t i = 0; i < y.size(); ++i) {
+        const int64_t c = i % nw.size();
+        const double g = relu && !(outputOf(i) > 0) ? 0 : dz[i];
+        dy.set(i, behind == Behind::Rescaling ? gamma[c] * g : g);
+        dgamma.set(c, dgamma[c] + g * y[i]);
+        dbeta.set(c, dbeta[c] + g);
+      }
+    } else if (relu) {
       ops.batchNormReluBackward(y, gamma, beta, mean, invStd, dz, dy, dgamma, dbeta);
     } else {
       ops.batchNormBackward(y, gamma, mean, invStd, dz, dy, dgamma, dbeta);
@@ -204,11 +228,13 @@ inline void checkSphereNorm(Ops& ops) {
     for (DType dtype : kActivations) {
       for (AngularOperator op : {AngularOperator::Cosine, AngularOperator::Linear, AngularOperator::Sigmoid,
                                  AngularOperator::SquaredCosine}) {
-        for (bool relu : {false, true}) {
-          const bool sigmoid = op == AngularOperator::Sigmoid;
+        for (int which = 0; which < 6; ++which) {
+          const bool sigmoid = op == AngularOperator::Sigmoid, relu = which % 2 == 1;
           const int64_t ks = !sigmoid ? 0 : relu ? shape.filters : shape.rows % 2;
-          SphereNormCase t({.op = op, .k = 0.4}, relu, dtype, shape.rows, shape.filters, shape.groups, ks);
-          t.normalize(ops);
+          const auto behind = static_cast<Behind>(which / 2);
+          SphereNormCase t({.op = op, .k = 0.4}, relu, behind, dtype, shape.rows, shape.filters, shape.groups,
+                           ks);
+          t.prepare(ops);
           t.fused(ops);
           SphereNormCase want = t;
           for (Array SphereNormCase::*member :
@@ -234,14 +260,20 @@ inline void checkSphereNorm(Ops& ops) {
           if (ks > 0)
             expectNear(what + "dk", t.dk, numbers(want.dk), slack,
                        root * (ks == 1 ? std::sqrt(static_cast<double>(shape.filters)) : 1));
+          if (behind == Behind::Nothing) continue;
           expectNear(what + "dgamma", t.dgamma, numbers(want.dgamma), half ? 1e-4 : slack, root);
           expectNear(what + "dbeta", t.dbeta, numbers(want.dbeta), half ? 1e-4 : slack, root);
         }
       }
     }
   }
-  SphereNormCase none({}, true, DType::Float32, 0, 8, 1, 0);
-  none.fused(ops);
+  for (const Behind behind : {Behind::Nothing, Behind::Rescaling, Behind::BatchNorm}) {
+    SphereNormCase none({}, true, behind, DType::Float32, 0, 8, 1, 0);
+    none.fused(ops);
+    if (behind != Behind::Rescaling) continue;
+    for (const Array* sums : {&none.q, &none.dgamma, &none.dbeta})
+      expectNear("gradients of an empty batch", *sums, std::vector<double>(8), 0);
+  }
 }
 
 /// Rows that take a warp, a block, or more blocks than one, against one row at a time.

@@ -257,8 +257,8 @@ export const mutants = [
     },
     {
       name: 'constants are read before all are there',
-      find: '        put(which, pass.norm[(which - kPlainConstants) * pass.filters + filter]);\n  }\n  __syncthreads();',
-      replace: '        put(which, pass.norm[(which - kPlainConstants) * pass.filters + filter]);\n  }',
+      find: '        put(which, normConstant(pass, which, filter));\n  }\n  __syncthreads();',
+      replace: '        put(which, normConstant(pass, which, filter));\n  }',
       units: ['angular_backward.cu'],
     },
     {
