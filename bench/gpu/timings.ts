@@ -22,12 +22,16 @@ export interface LayerTimings {
   convBoth: Timing;
   sphereForward: Timing;
   sphereBoth: Timing;
-  /** Without the input's gradient, where the layer is the first of a network. */
+  /** With SphereNorm and ReLU in the same pass, forward. */
+  sphereRescaled: Timing;
+  /** Without the input's gradient, where the layer is the first of a network; `Apart`: as ops one after the other. */
   convFirst?: Timing;
   sphereFirst?: Timing;
-  /** With batch norm and ReLU behind, forward and backward, where the layer is one of CNN-9's. */
+  sphereFirstApart?: Timing;
+  /** With batch norm and ReLU behind, forward and backward, where the layer is one of CNN-9's; and with SphereNorm. */
   convBlock?: Timing;
   sphereBlock?: Timing;
+  rescaledBlock?: Timing;
 }
 
 export interface TimingsData {
@@ -57,27 +61,33 @@ function timeLayer(layer: Layer, name: VariantName): LayerTimings {
   const work = makeLayerWork(layer, variant);
   try {
     const { conv, sphere } = work;
-    const [convForward, convBoth, sphereForward, sphereBoth] = timeInBatches([
+    const [convForward, convBoth, sphereForward, sphereBoth, sphereRescaled] = timeInBatches([
       work.forward(conv),
       work.both(conv),
       work.forward(sphere),
       work.both(sphere),
-    ]) as [Timing, Timing, Timing, Timing];
+      work.forward(work.sphereRescaled),
+    ]) as [Timing, Timing, Timing, Timing, Timing];
     const row: LayerTimings = {
       ...{ layer: layerWords(layer), network: layer.network, variant: name, flops: flops(layer) },
-      ...{ convForward, convBoth, sphereForward, sphereBoth },
+      ...{ convForward, convBoth, sphereForward, sphereBoth, sphereRescaled },
     };
     if (layer.channels <= 4) {
-      const [convFirst, sphereFirst] = timeInBatches([work.both(conv, false), work.both(sphere, false)]);
-      Object.assign(row, { convFirst, sphereFirst });
+      const [convFirst, sphereFirst, sphereFirstApart] = timeInBatches([
+        work.both(conv, false),
+        work.both(sphere, false),
+        work.sphereFirstApart(),
+      ]);
+      Object.assign(row, { convFirst, sphereFirst, sphereFirstApart });
     }
     if (layer.network === 'CNN-9' || SMALL) {
       const data = layer.channels > 4;
-      const [convBlock, sphereBlock] = timeInBatches([
+      const [convBlock, sphereBlock, rescaledBlock] = timeInBatches([
         work.both(work.convBlock, data),
         work.both(work.sphereBlock, data),
+        work.both(work.sphereRescaled, data),
       ]);
-      Object.assign(row, { convBlock, sphereBlock });
+      Object.assign(row, { convBlock, sphereBlock, rescaledBlock });
     }
     return row;
   } finally {

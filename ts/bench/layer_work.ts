@@ -3,8 +3,11 @@ import { ones, zeros } from '../core/create';
 import type { DeviceName } from '../core/device';
 import type { FloatDType, HalfDType } from '../core/dtype';
 import { random } from '../core/random';
+import { run as submit } from '../core/run';
+import { allocateLike } from '../core/tensor';
 import type { Tensor } from '../core/tensor';
 import * as ops from '../ops';
+import { angularForward } from '../ops/angular_forward';
 import { elements, outputSize, padding } from './layers';
 import type { Layer, Pass } from './layers';
 import { rotationSets } from './timing';
@@ -23,6 +26,8 @@ export interface Formats {
 export type Work = (run: number) => void;
 
 export type LayerOp = (x: Tensor) => Tensor;
+
+const SIGMOID = { operator: 'sigmoid', k: 0.3 } as const;
 
 export const BYTES = { float64: 8, float32: 4, bfloat16: 2, float16: 2 } as const;
 
@@ -70,8 +75,14 @@ export class LayerWork implements Disposable {
 
   readonly conv: LayerOp = (x) => ops.conv2d(x, this.#weight, null, this.#options);
 
-  readonly sphere: LayerOp = (x) =>
-    ops.sphereConv2d(x, this.#weight, { ...this.#options, operator: 'sigmoid', k: 0.3 });
+  readonly sphere: LayerOp = (x) => ops.sphereConv2d(x, this.#weight, { ...this.#options, ...SIGMOID });
+
+  /** With SphereNorm and ReLU in the same pass. */
+  readonly sphereRescaled: LayerOp = (x) => {
+    const { gamma, beta } = this.#norm;
+    const rescale = { beta: gamma, gamma: beta };
+    return ops.sphereConv2d(x, this.#weight, { ...this.#options, ...SIGMOID, rescale, relu: true });
+  };
 
   /** With batch norm and ReLU behind it, as a network in training runs it. */
   readonly convBlock: LayerOp = (x) => {
@@ -81,7 +92,7 @@ export class LayerWork implements Disposable {
 
   readonly sphereBlock: LayerOp = (x) =>
     ops.sphereConv2dNorm(x, this.#weight, this.#norm, {
-      ...{ ...this.#options, operator: 'sigmoid', k: 0.3, norm: { relu: true } },
+      ...{ ...this.#options, ...SIGMOID, norm: { relu: true } },
     });
 
   /** A pass of the op, for the clock. */
@@ -113,6 +124,23 @@ export class LayerWork implements Disposable {
       });
       this.#replace(set, y);
       for (const parameter of this.#learnt()) parameter.zeroGrad();
+    };
+  }
+
+  /** `both(sphere, false)` with the pass over the angles and the filters' gradient as ops of their own. */
+  sphereFirstApart(): Work {
+    return (run) => {
+      const set = run % this.sets;
+      const [x, dy, w] = [this.#open(set, false, true), this.#dys[set] as Tensor, this.#weight];
+      const result = scope(() => {
+        const { recipe, forward } = noGrad(() => angularForward('sphereConv2d', x, w, { ...this.#options, ...SIGMOID })); // prettier-ignore
+        const { y, nx, nw, c } = forward;
+        const [h, r, q, dw] = [allocateLike(y), allocateLike(nx), allocateLike(nw), allocateLike(w)];
+        submit('sphereConv2dAngularBackward', recipe.angular, y, c, dy, null, nx, nw, h, r, q, null);
+        submit('sphereConv2dWeightGradient', recipe.params, x, h, w, q, nw, dw);
+        return y;
+      });
+      this.#replace(set, result);
     };
   }
 

@@ -1,4 +1,4 @@
-import { ops } from 'spherenet';
+import { noGrad, ops } from 'spherenet';
 import type { Tensor } from 'spherenet';
 import type { Draw } from '../draw';
 import { SMALL } from '../target';
@@ -162,6 +162,99 @@ function normedCase(draw: Draw, variant: Variant): Case {
   };
 }
 
+const OPERATORS = ['cosine', 'linear', 'sigmoid'] as const;
+
+/** SphereConv with SphereNorm, ReLU or both in the pass that computes it. */
+function rescaledCase(draw: Draw, variant: Variant): Case {
+  const geometry = drawGeometry(draw, (drawn) => hasAngles(drawn, variant));
+  const operator = draw.pick(OPERATORS);
+  const [rescales, relu, stored] = [draw.chance(0.8), draw.chance(0.6), draw.chance(0.3)];
+  // Without a shift, what is near 0 may end on the other side of the ReLU, which is another gradient.
+  const learns = rescales || !relu || variant.name === 'float64';
+  return {
+    text: `${describe(geometry)} ${words({ operator, rescales, relu, stored, learns })}`,
+    kind: 'angular',
+    run(inputs) {
+      const { input, weight, options } = geometry;
+      const x = inputs.activation(input);
+      const w = stored ? inputs.storedFilter(weight) : inputs.filter(weight);
+      const beta = rescales ? inputs.parameter([weight[0]]) : null;
+      const gamma = rescales ? inputs.parameter([weight[0]], { values: (d) => shiftOf(d, variant) }) : null;
+      const rescale = beta && gamma ? { beta, gamma } : undefined;
+      const compute = (): Tensor => ops.sphereConv2d(x, w, { ...options, operator, rescale, relu });
+      return learns ? inputs.backward(compute(), { x, w, beta, gamma }) : { y: noGrad(compute) };
+    },
+  };
+}
+
+/** SphereConv normalised by given statistics, as in inference. */
+function givenCase(draw: Draw, variant: Variant): Case {
+  const geometry = drawGeometry(draw, (drawn) => hasAngles(drawn, variant));
+  const operator = draw.pick(OPERATORS);
+  const relu = draw.chance(0.5);
+  return {
+    text: `${describe(geometry)} ${words({ operator, relu })}`,
+    kind: 'angular',
+    run(inputs) {
+      const { input, weight, options } = geometry;
+      const [x, w, filters] = [inputs.activation(input), inputs.filter(weight), [weight[0]]];
+      const norm = {
+        ...{ gamma: inputs.parameter(filters), beta: inputs.parameter(filters) },
+        runningMean: inputs.parameter(filters, { grad: false, values: (d) => 0.3 * d.normal() }),
+        runningVariance: inputs.parameter(filters, { grad: false, values: (d) => 0.1 + d.uniform() }),
+      };
+      const y = noGrad(() =>
+        ops.sphereConv2dNorm(x, w, norm, { ...options, operator, norm: { training: false, relu } }),
+      );
+      return { y };
+    },
+  };
+}
+
+/** What a first layer's filters get, whose input asks for no gradient; in half of the cases of few channels. */
+function firstCase(draw: Draw, variant: Variant): Case {
+  const few = draw.chance(0.5);
+  // As in normedCase.
+  const geometry = drawGeometry(
+    draw,
+    (drawn) =>
+      hasAngles(drawn, variant) &&
+      positions(drawn) >= 24 &&
+      drawn.weight[0] >= 4 &&
+      (!few || drawn.input[3] <= 4),
+  );
+  const operator = draw.pick(OPERATORS);
+  const behind = draw.pick(['nothing', 'rescaling', 'batch norm'] as const);
+  const relu = behind !== 'nothing' && draw.chance(0.5);
+  return {
+    text: `${describe(geometry)} ${words({ operator, behind, relu })}`,
+    kind: 'angular',
+    run(inputs) {
+      const { input, weight, options } = geometry;
+      const filters = [weight[0]];
+      const x = inputs.activation(input, { grad: false });
+      const w = inputs.filter(weight, { deviation: Math.sqrt(2 / (weight[1] * weight[2] * weight[3])) });
+      if (behind === 'nothing') {
+        return inputs.backward(ops.sphereConv2d(x, w, { ...options, operator }), { w });
+      }
+      const factor = inputs.parameter(filters, { values: (d) => 0.5 + d.uniform() });
+      const shift = inputs.parameter(filters, { values: (d) => shiftOf(d, variant) });
+      if (behind === 'rescaling') {
+        const rescale = { beta: factor, gamma: shift };
+        const y = ops.sphereConv2d(x, w, { ...options, operator, rescale, relu });
+        return inputs.backward(y, { w, factor, shift });
+      }
+      const norm = {
+        ...{ gamma: factor, beta: shift },
+        runningMean: inputs.parameter(filters, { grad: false }),
+        runningVariance: inputs.parameter(filters, { grad: false, values: (d) => 0.5 + d.uniform() }),
+      };
+      const y = ops.sphereConv2dNorm(x, w, norm, { ...options, operator, norm: { relu } });
+      return inputs.backward(y, { w, factor, shift });
+    },
+  };
+}
+
 function plainCase(draw: Draw): Case {
   const geometry = drawGeometry(draw);
   const stored = draw.chance(0.3);
@@ -212,6 +305,9 @@ export const CONVOLUTIONS: readonly Operation[] = [
     sphereCase(draw, variant, { operator: 'sigmoid', k: 'tensor' }),
   ),
   operation('sphereConv2dNorm', normedCase),
+  operation('sphereConv2d rescaled', rescaledCase),
+  operation('sphereConv2dNorm, given statistics', givenCase),
+  operation('sphereConv2d, filters only', firstCase),
   operation('conv2d', plainCase),
   operation('sphereLinear', (draw) => linearCase(draw, true)),
   operation('linear', (draw) => linearCase(draw, false)),
