@@ -140,12 +140,56 @@ export const mutants = [
       replace:
         'if (static_cast<unsigned>(row.w + across * g.w.step) <= static_cast<unsigned>(g.w.source))\n        sum +=',
     },
+    {
+      name: "the rescaling of a quad's first column for all four",
+      find: 'rescaling[e] = shared.columns[column + e].rescaling;',
+      replace: 'rescaling[e] = shared.columns[column].rescaling;',
+    },
+    {
+      name: 'the rescaling takes angles before they are rounded',
+      find: 'values[e] = rescaling[e].at(r.relu, toCompute(toStorage<T>(values[e])));',
+      replace: 'values[e] = rescaling[e].at(r.relu, values[e]);',
+    },
+    {
+      name: 'the rescaling of an angle that is computed again is left out',
+      find: 'r.follows ? toStorage<T>(column.rescaling.at(r.relu, toCompute(y))) : y;',
+      replace: 'y;',
+    },
+  ]),
+  ...convolution('device/rescaling.cuh', [
+    {
+      name: 'ReLU comes before the rescaling',
+      find: '    const C z = (y - center) * factor + shift;\n    return relu && z < 0 ? C(0) : z;',
+      replace: '    return ((relu && y < 0 ? C(0) : y) - center) * factor + shift;',
+    },
+    {
+      name: 'a ReLU takes NaN for 0',
+      find: 'return relu && z < 0 ? C(0) : z;',
+      replace: 'return relu && !(z > 0) ? C(0) : z;',
+    },
+    {
+      name: 'given variances without epsilon',
+      find: 'rsqrt(static_cast<double>(variance) + epsilon)',
+      replace: 'rsqrt(static_cast<double>(variance))',
+    },
   ]),
   ...convolution('device/split_sums.cuh', [
     {
       name: 'the last split is not added',
       find: 'for (int split = 0; split < splits; ++split) sum += partial[split * stride];',
       replace: 'for (int split = 0; split < splits - 1; ++split) sum += partial[split * stride];',
+      units: ['implicit_gemm.cu'],
+    },
+    {
+      name: 'the rescaling of split sums is left out',
+      find: '    if (follows) rescaleQuad<T>(g, rescaling, at, values, columns);\n',
+      replace: '',
+      units: ['implicit_gemm.cu'],
+    },
+    {
+      name: "an angle of split sums that is computed again has the first column's rescaling",
+      find: 'storeAngle<T>(g, shared.columns[filter % kCombineColumns],',
+      replace: 'storeAngle<T>(g, shared.columns[0],',
       units: ['implicit_gemm.cu'],
     },
   ]),
@@ -161,6 +205,16 @@ export const mutants = [
       find: 'place = (a.taps - 1 - tap) / a.tapStep;',
       replace: 'place = tap / a.tapStep;',
       units: ['implicit_gemm.cu'],
+    },
+  ]),
+
+  ...convolution('direct_convolution.cu', [
+    {
+      name: 'the rescaling takes angles before they are kept',
+      find: '      if (job.rescaling.y) static_cast<T*>(job.rescaling.y)[index] = y;\n      y = toStorage<T>(filter.rescaling.at(job.rescaling.relu, toCompute(y)));',
+      replace:
+        '      y = toStorage<T>(filter.rescaling.at(job.rescaling.relu, toCompute(y)));\n      if (job.rescaling.y) static_cast<T*>(job.rescaling.y)[index] = y;',
+      units: ['direct_convolution.cu'],
     },
   ]),
 
@@ -327,6 +381,30 @@ export const mutants = [
         name: 'an output that is NaN passes its gradient on',
         find: 'if (y != y) return {y, 0, 0};',
         replace: '',
+      },
+    ],
+  ),
+  ...ops(
+    'angular_pass.cuh',
+    ['sphereNorm'],
+    [
+      {
+        name: "the rescaling's shift gets what the ReLU stops",
+        find: 'columnSums[j][3] += g;',
+        replace: 'columnSums[j][3] += incoming;',
+        units: ['sphere_norm.cu'],
+      },
+      {
+        name: "the rescaling's gradient is passed on without its factor",
+        find: 'incoming = norm.scale * g;',
+        replace: 'incoming = g;',
+        units: ['sphere_norm.cu'],
+      },
+      {
+        name: 'a ReLU without rescaling has a factor of 0',
+        find: 'return pass.gamma ? pass.gamma[filter] : Compute<T>(1);',
+        replace: 'return pass.gamma ? pass.gamma[filter] : Compute<T>(0);',
+        units: ['sphere_norm.cu'],
       },
     ],
   ),
