@@ -34,6 +34,7 @@ struct PatchPlace {
 
 struct CombineShared {
   AngularColumn columns[kCombineColumns];
+  Quad<float> rescaling[3][kCombineColumns / 4];  // once more: a quad's centers, factors and shifts at once
   Gather gather;
   GemmArguments arguments;  // filled only for exactSplits(), which is not inlined
 };
@@ -81,7 +82,7 @@ __device__ __noinline__ void exactSplits(const CombineShared& shared, int column
 
 /// Grid: x = blocks of kCombineRows pixels, y = blocks of kCombineColumns columns of all groups.
 template <class T>
-__global__ void __launch_bounds__(kCombineThreads) combineSplits(const GemmArguments g) {
+__global__ void __launch_bounds__(kCombineThreads, 8) combineSplits(const GemmArguments g) {
   const int thread = static_cast<int>(threadIdx.x), channels = g.groups * g.columns;
   const int firstColumn = static_cast<int>(blockIdx.y) * kCombineColumns, place = thread % 32 * 4;
   const int column = firstColumn + place, columns = channels - column;
@@ -93,19 +94,21 @@ __global__ void __launch_bounds__(kCombineThreads) combineSplits(const GemmArgum
     const float squares = columnSquares(g, filter);
     const AngularColumn constants = angularColumn(g, filter, squares);
     shared.columns[thread] = constants;
+    const FilterRescaling<float>& r = constants.rescaling;
+    shared.rescaling[0][thread / 4].at[thread % 4] = r.center;
+    shared.rescaling[1][thread / 4].at[thread % 4] = r.factor;
+    shared.rescaling[2][thread / 4].at[thread % 4] = r.shift;
     exact = isnan(constants.inverse);
     if (blockIdx.x == 0) g.nw[filter] = sqrtf(squares);
   }
   __syncthreads();
   const bool follows = angular && g.rescaling.follows;
   AngularFilter<float> filters[4];
-  FilterRescaling<float> rescaling[4];
   float factors[4], bias[4];
 #pragma unroll
   for (int e = 0; e < 4; ++e) {
     factors[e] = angular ? shared.columns[place + e].inverse : 0;
     if (angular) filters[e] = shared.columns[place + e].filter();
-    if (follows) rescaling[e] = shared.columns[place + e].rescaling;
     bias[e] = g.bias && e < columns ? g.bias[column + e] : 0;
   }
 
@@ -144,7 +147,14 @@ __global__ void __launch_bounds__(kCombineThreads) combineSplits(const GemmArgum
         values[e] += bias[e];
       }
     }
-    if (follows) rescaleQuad<T>(g, rescaling, at, values, columns);
+    if (follows) {  // read here: in registers all the time, they would leave room for fewer blocks
+      const auto read = [&](int which) { return shared.rescaling[which][place / 4]; };
+      const Quad<float> center = read(0), factor = read(1), shift = read(2);
+      FilterRescaling<float> rescaling[4];
+#pragma unroll
+      for (int e = 0; e < 4; ++e) rescaling[e] = {center.at[e], factor.at[e], shift.at[e]};
+      rescaleQuad<T>(g, rescaling, at, values, columns);
+    }
     storeQuad(static_cast<T*>(g.output) + at, values, columns, g.quads);
   }
 
