@@ -139,7 +139,7 @@ __device__ __forceinline__ void rescaleQuad(const GemmArguments& g,
   for (int e = 0; e < 4; ++e) values[e] = rescaling[e].at(r.relu, toCompute(toStorage<T>(values[e])));
 }
 
-/// Stores one angle, and what follows.
+/// Stores one angle that was computed again, and what follows.
 template <class T>
 __device__ __forceinline__ void storeAngle(const GemmArguments& g, const AngularColumn& column, int64_t at,
                                            float cosine) {

@@ -82,7 +82,7 @@ __device__ __noinline__ void exactSplits(const CombineShared& shared, int column
 
 /// Grid: x = blocks of kCombineRows pixels, y = blocks of kCombineColumns columns of all groups.
 template <class T>
-__global__ void __launch_bounds__(kCombineThreads, 8) combineSplits(const GemmArguments g) {
+__global__ void __launch_bounds__(kCombineThreads) combineSplits(const GemmArguments g) {
   const int thread = static_cast<int>(threadIdx.x), channels = g.groups * g.columns;
   const int firstColumn = static_cast<int>(blockIdx.y) * kCombineColumns, place = thread % 32 * 4;
   const int column = firstColumn + place, columns = channels - column;
@@ -104,12 +104,13 @@ __global__ void __launch_bounds__(kCombineThreads, 8) combineSplits(const GemmAr
   __syncthreads();
   const bool follows = angular && g.rescaling.follows;
   AngularFilter<float> filters[4];
-  float factors[4], bias[4];
+  float factors[4];  // or the bias
 #pragma unroll
   for (int e = 0; e < 4; ++e) {
-    factors[e] = angular ? shared.columns[place + e].inverse : 0;
-    if (angular) filters[e] = shared.columns[place + e].filter();
-    bias[e] = g.bias && e < columns ? g.bias[column + e] : 0;
+    factors[e] = g.bias && e < columns ? g.bias[column + e] : 0;
+    if (!angular) continue;
+    factors[e] = shared.columns[place + e].inverse;
+    filters[e] = shared.columns[place + e].filter();
   }
 
 #pragma unroll 1
@@ -144,7 +145,7 @@ __global__ void __launch_bounds__(kCombineThreads, 8) combineSplits(const GemmAr
       } else if (g.result == GemmResult::MinusRow) {
         values[e] -= (x[e] - x[e] == 0 ? x[e] : 0.0f) * g.partialRows[pixel * g.groups + filter / g.columns];
       } else {
-        values[e] += bias[e];
+        values[e] += factors[e];
       }
     }
     if (follows) {  // read here: in registers all the time, they would leave room for fewer blocks
