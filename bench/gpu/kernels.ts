@@ -22,7 +22,7 @@ export interface KernelsData {
   phases: Record<string, KernelTime[]>;
 }
 
-const PHASES = ['convForward', 'convBoth', 'sphereForward', 'sphereBoth'] as const;
+const PHASES = ['convForward', 'convBoth', 'sphereForward', 'sphereBoth', 'sphereRescaled'] as const;
 
 /** The same small kernel this often in a row ends a phase; no op launches one so. */
 const MARKS = 6;
@@ -38,7 +38,10 @@ export function kernelsTarget(): number {
   for (const layer of GPU_LAYERS) {
     const work = makeLayerWork(layer, VARIANTS.bfloat16);
     const { conv, sphere } = work;
-    const phases = [work.forward(conv), work.both(conv), work.forward(sphere), work.both(sphere)];
+    const phases = [
+      ...[work.forward(conv), work.both(conv), work.forward(sphere), work.both(sphere)],
+      work.forward(work.sphereRescaled),
+    ];
     mark();
     for (const phase of phases) {
       phase(0);

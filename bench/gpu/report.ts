@@ -1,5 +1,6 @@
 // The stage `report`: the summary into the results, and a short table on the terminal.
 import { join } from 'node:path';
+import { geometricMean } from '#bench/statistics';
 import { readResults, resultsPath, writeResults } from './session';
 import type { Session } from './session';
 import { readStages, summarise } from './summary';
@@ -23,6 +24,22 @@ function layerTable(layers: readonly LayerSummary[]): string[] {
         ` ${us(l.convForward)}${times(l.convForward, l.cudnnForward)}` +
         ` ${us(l.convBoth)}${times(l.convBoth, l.cudnnBoth)}` +
         ` ${times(l.composedGraph, l.sphereBoth)}${l.teraflops.sphereBoth.toFixed(0).padStart(8)}`,
+    ),
+  ];
+}
+
+/** What SphereNorm and ReLU cost in the forward pass, and a first layer as one op and as several. */
+function fusedLines({ timings }: Stages): string[] {
+  const rows = Object.values(timings?.data.layers ?? {}).filter(({ variant }) => variant === 'bfloat16');
+  if (rows.length === 0) return [];
+  const ratio = geometricMean(rows.map((row) => row.sphereRescaled.median / row.sphereForward.median));
+  return [
+    '',
+    `bfloat16, forward with SphereNorm and ReLU in the same pass: ${ratio.toFixed(2)}x of the pass without`,
+    ...rows.flatMap(({ layer, convFirst, sphereFirst, sphereFirstApart }) =>
+      convFirst && sphereFirst && sphereFirstApart
+        ? `${`  first layer ${layer}, fwd+bwd`.padEnd(44)}${us(sphereFirst.median)}, as ops one after the other${us(sphereFirstApart.median)}, conv2d${us(convFirst.median)}`
+        : [],
     ),
   ];
 }
@@ -92,7 +109,8 @@ export function report(session: Session): number {
     .replace(/^-|-$/g, '');
   const date = (environment?.data.date ?? new Date().toISOString()).slice(0, 10);
   const lines = [
-    ...['', '== results', ...proof(stages), ...layerTable(summary.layers), ...stepLines(stages)],
+    ...['', '== results', ...proof(stages), ...layerTable(summary.layers)],
+    ...[...fusedLines(stages), ...stepLines(stages)],
     ...['', 'targets (geometric means)', ...summary.goals.map(goalLine)],
     ...['', 'not done, or to be known', ...summary.couldNotDo.map((text) => `  ${text}`.slice(0, 300))],
     ...[
