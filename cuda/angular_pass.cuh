@@ -60,11 +60,6 @@ struct AngularShared {
   ColumnSumsShared<Compute<T>, Width, Vectors, Sums> sums;
 };
 
-template <class T, int Width>
-struct alignas(Width * sizeof(T)) Elements {
-  T at[Width];
-};
-
 /// A field of a filter's NormGradient.
 template <class T>
 __device__ __forceinline__ Compute<T> normConstant(const AngularPass<T, true>& pass, int which,
@@ -73,6 +68,59 @@ __device__ __forceinline__ Compute<T> normConstant(const AngularPass<T, true>& p
   if (which == kScale) return pass.gamma ? pass.gamma[filter] : Compute<T>(1);
   return which == kBeta && pass.beta ? pass.beta[filter] : Compute<T>(0);
 }
+
+/// What the gradient through the angles of one filter needs of it.
+template <class C>
+struct FilterConstants {
+  AngularFilter<C> angles;
+  NormGradient<C> norm;
+  C inverseNorm;
+};
+
+/// Computes the constants of a filter, the i-th of those in shared memory.
+template <bool FromCosine, class T, bool Norm, class C, int Constants, int Width, int Vectors>
+__device__ __forceinline__ void putConstants(const AngularPass<T, Norm>& pass, int64_t filter,
+                                             C (&constants)[Constants][Width][Vectors], int i) {
+  const C k = pass.ks ? pass.ks[pass.sharedK ? 0 : filter] : pass.k;
+  const AngularFilter<C> f = angularFilter<C>(pass.op, k);
+  const auto put = [&](int which, C value) { constants[which][i % Width][i / Width] = value; };
+  put(kInverseNorm, inverseNormOf(pass.nw[filter]));
+  put(kLimit, FromCosine ? f.slope : f.limit);
+  put(kTwoK, FromCosine ? f.gain : f.twoK);
+  put(kGradientGain, f.gradientGain);
+  put(kKSlope, f.kSlope);
+  put(kKGain, f.kGain);
+  if constexpr (Norm)
+    for (int which = kPlainConstants; which < kNormConstants; ++which)
+      put(which, normConstant(pass, which, filter));
+}
+
+/// Those of the filter that is element j of a vector.
+template <bool FromCosine, bool Norm, class C, int Constants, int Width, int Vectors>
+__device__ __forceinline__ FilterConstants<C> constantsOf(AngularOperator op,
+                                                          const C (&constants)[Constants][Width][Vectors],
+                                                          int j, int vector) {
+  const auto constant = [&](int which) { return constants[which][j][vector]; };
+  FilterConstants<C> filter;
+  if (op == AngularOperator::Sigmoid) {
+    AngularFilter<C>& f = filter.angles;
+    (FromCosine ? f.slope : f.limit) = constant(kLimit);
+    (FromCosine ? f.gain : f.twoK) = constant(kTwoK);
+    f.gradientGain = constant(kGradientGain);
+    f.kSlope = constant(kKSlope);
+    f.kGain = constant(kKGain);
+  }
+  filter.inverseNorm = constant(kInverseNorm);
+  if constexpr (Norm)
+    filter.norm = {constant(kCenter), constant(kScale), constant(kBeta), constant(kNormSlope),
+                   constant(kShift)};
+  return filter;
+}
+
+template <class T, int Width>
+struct alignas(Width * sizeof(T)) Elements {
+  T at[Width];
+};
 
 /// `FromCosine`: the derivatives come from c itself instead of y.
 template <class T, int Width, int Vectors, bool FromCosine, bool Norm, int Sums>
@@ -91,21 +139,8 @@ __global__ void __launch_bounds__(RowColumnGrid::kThreads, 2) angularBackward(An
 
   // The constants of this chunk's filters.
   const int chunkColumns = (min(grid.columnVectors, firstVector + grid.chunkVectors) - firstVector) * Width;
-  for (int i = static_cast<int>(threadIdx.x); i < chunkColumns; i += RowColumnGrid::kThreads) {
-    const int64_t filter = groupStart + int64_t{firstVector} * Width + i;
-    const C k = pass.ks ? pass.ks[pass.sharedK ? 0 : filter] : pass.k;
-    const AngularFilter<C> f = angularFilter<C>(pass.op, k);
-    const auto put = [&](int which, C value) { shared.constants[which][i % Width][i / Width] = value; };
-    put(kInverseNorm, inverseNormOf(pass.nw[filter]));
-    put(kLimit, FromCosine ? f.slope : f.limit);
-    put(kTwoK, FromCosine ? f.gain : f.twoK);
-    put(kGradientGain, f.gradientGain);
-    put(kKSlope, f.kSlope);
-    put(kKGain, f.kGain);
-    if constexpr (Norm)
-      for (int which = kPlainConstants; which < kNormConstants; ++which)
-        put(which, normConstant(pass, which, filter));
-  }
+  for (int i = static_cast<int>(threadIdx.x); i < chunkColumns; i += RowColumnGrid::kThreads)
+    putConstants<FromCosine>(pass, groupStart + int64_t{firstVector} * Width + i, shared.constants, i);
   __syncthreads();
 
   const auto visit = [&](int64_t row, int step, int count, int vector, C(&columnSums)[Width][Sums],
@@ -126,19 +161,8 @@ __global__ void __launch_bounds__(RowColumnGrid::kThreads, 2) angularBackward(An
     for (int i = 0; i < kRows; ++i) inverse[i] = inverseNormOf(inverse[i]);
 #pragma unroll
     for (int j = 0; j < Width; ++j) {
-      const auto constant = [&](int which) { return shared.constants[which][j][vector - firstVector]; };
-      AngularFilter<C> f;
-      if (pass.op == AngularOperator::Sigmoid) {
-        (FromCosine ? f.slope : f.limit) = constant(kLimit);
-        (FromCosine ? f.gain : f.twoK) = constant(kTwoK);
-        f.gradientGain = constant(kGradientGain);
-        f.kSlope = constant(kKSlope);
-        f.kGain = constant(kKGain);
-      }
-      const C inverseNorm = constant(kInverseNorm);
-      NormGradient<C> norm;
-      if constexpr (Norm)
-        norm = {constant(kCenter), constant(kScale), constant(kBeta), constant(kNormSlope), constant(kShift)};
+      const auto [f, norm, inverseNorm] =
+          constantsOf<FromCosine, Norm>(pass.op, shared.constants, j, vector - firstVector);
 #pragma unroll
       for (int i = 0; i < kRows; ++i) {
         if (i >= count) continue;

@@ -79,18 +79,4 @@ void CudaOps::rescaleBackward(bool relu, const Tensor& y, const Tensor& gamma, c
   batchNormInferenceBackward(0, y, gamma, mean, variance, masked, dy, dgamma, dbeta);
 }
 
-void CudaOps::sphereConv2dFilterBackward(const Conv2dParams& p, const AngularParams& a, bool relu,
-                                         const Tensor& x, const Tensor& w, const Tensor& y, const Tensor& c,
-                                         const Tensor& k, const Tensor& nx, const Tensor& nw,
-                                         const Tensor& gamma, const Tensor& beta, const Tensor& mean,
-                                         const Tensor& invStd, const Tensor& dz, const Tensor& dw,
-                                         const Tensor& dk, const Tensor& dgamma, const Tensor& dbeta) {
-  const Workspace hMemory(context_, y.bytes()), rMemory(context_, nx.bytes()), qMemory(context_, nw.bytes());
-  const Tensor h{hMemory.as<void>(), y.dtype, y.shape}, r{rMemory.as<void>(), nx.dtype, nx.shape},
-      q{qMemory.as<void>(), nw.dtype, nw.shape};
-  sphereConv2dNormBackward(a, relu, y, c, k, nx, nw, gamma, beta, mean, invStd, dz, h, r, q, dk, dgamma,
-                           dbeta);
-  sphereConv2dWeightGradient(p, x, h, w, q, nw, dw);
-}
-
 }  // namespace spherenet::cuda

@@ -1,47 +1,14 @@
 // The weight gradient of both convolutions: a product on tensor cores over all positions, split over blocks,
 // then one launch that adds the splits up. What tensor cores do not serve goes to direct_convolution.
 #include <algorithm>
-#include <cmath>
 
 #include "device/direct_weight_gradient.cuh"
 #include "device/weight_gemm.cuh"
 #include "direct_convolution.h"
-#include "weight_gradient.h"
+#include "weight_launch.cuh"
 
 namespace spherenet::cuda {
 namespace {
-
-/// What decides how a product is split: seconds on an H100, of which only the ratios matter.
-struct SplitCosts {
-  static constexpr double kStage =
-      0.13e-6;  // 64 x 96 x 32 products of 16-bit operands on a full multiprocessor
-  static constexpr double kBlockStages = 8;  // starting and ending a block, in stages
-  static constexpr double kReduction = 2.5e-6;
-  static constexpr double kBytesPerSecond = 3.5e12;  // of partial sums, mostly in the second-level cache
-
-  /// How many splits of the positions are fastest for `tiles` tiles of `stages` stages each, `resident`
-  /// blocks of which share a multiprocessor. Few blocks leave it waiting: its rate goes as the root of their
-  /// share.
-  static int64_t choose(int64_t tiles, int64_t stages, int64_t resident, double stageSeconds,
-                        double partialBytes, int multiprocessors) {
-    const int64_t most = std::clamp<int64_t>(resident * multiprocessors / tiles, 1, stages);
-    int64_t best = 1;
-    double least = 0;
-    for (int64_t splits = 1; splits <= most; ++splits) {
-      const int64_t blocks = ceilDivide(tiles * splits, multiprocessors);  // of the busiest multiprocessor
-      const double rounds = static_cast<double>(blocks - blocks % resident) +
-                            std::sqrt(static_cast<double>(blocks % resident * resident));
-      double seconds =
-          rounds * (static_cast<double>(ceilDivide(stages, splits)) + kBlockStages) * stageSeconds;
-      if (splits > 1)
-        seconds += kReduction + 2 * static_cast<double>(splits) * partialBytes / kBytesPerSecond;
-      if (splits > 1 && seconds >= least) continue;
-      least = seconds;
-      best = splits;
-    }
-    return best;
-  }
-};
 
 template <class T>
 void sumSplits(const Context& context, const WeightOutput<T>& out, const Compute<T>* partial, int64_t splits,
@@ -121,17 +88,13 @@ int rowsOfTile(int64_t filters) {
   return best;
 }
 
-bool isAligned(const void* data) {
-  return reinterpret_cast<uintptr_t>(data) % 16 == 0;
-}
-
 template <class Operand>
 void runOperand(const Context& context, const WeightOutput<typename Operand::Storage>& out) {
   using T = typename Operand::Storage;
   constexpr int kChunk = 16 / sizeof(T);
   const ConvGeometry& g = out.geometry;
-  const bool chunkedRows = g.groupFilters % kChunk == 0 && isAligned(out.dy);
-  const bool chunkedColumns = g.groupChannels % kChunk == 0 && isAligned(out.x);
+  const bool chunkedRows = g.groupFilters % kChunk == 0 && areAligned(out.dy);
+  const bool chunkedColumns = g.groupChannels % kChunk == 0 && areAligned(out.x);
   if (!chunkedRows || !chunkedColumns) {
     // 27 columns of a first layer fit into 32.
     if (g.filterSize() <= 32) return runTile<WeightTile<Operand, 64, 32, false>>(context, out, chunkedRows);
@@ -145,24 +108,6 @@ void runOperand(const Context& context, const WeightOutput<typename Operand::Sto
     if (rows == 128) return runTile<WeightTile<Operand, 128, 96, true>>(context, out, true);
   }
   return runTile<WeightTile<Operand, 64, 96, true>>(context, out, true);
-}
-
-template <class T>
-WeightOutput<T> outputOf(const ConvGeometry& geometry, const Tensor& x, const Tensor& dy,
-                         const FilterDirection* direction, const Tensor& dw) {
-  using C = Compute<T>;
-  WeightOutput<T> out{};
-  out.geometry = geometry;
-  out.x = x.as<T>();
-  out.dy = dy.as<T>();
-  out.dw = dw.data;
-  out.gradientIsFloat = dw.dtype == DType::Float32;
-  if (!direction) return out;
-  out.w = direction->w.data;
-  out.filtersAreFloat = direction->w.dtype == DType::Float32;
-  out.q = direction->q.as<C>();
-  out.nw = direction->nw.as<C>();
-  return out;
 }
 
 }  // namespace
@@ -179,15 +124,7 @@ void weightGradient(const Context& context, const Conv2dParams& p, const Tensor&
       directWeightGradient(context, out);
     } else {
       if (isDirect(shape, x.dtype)) return directWeightGradient(context, out);
-      if constexpr (std::is_same_v<T, __nv_bfloat16>) {
-        runOperand<Bfloat16Operand>(context, out);
-      } else if constexpr (std::is_same_v<T, __half>) {
-        runOperand<Float16Operand>(context, out);
-      } else if (context.precision == Precision::Float32) {
-        runOperand<Float32Operand>(context, out);
-      } else {
-        runOperand<Tf32Operand>(context, out);
-      }
+      withOperand<T>(context, [&](auto operand) { runOperand<decltype(operand)>(context, out); });
     }
   });
 }

@@ -35,6 +35,20 @@ struct WeightColumn {
   int down, across, offset;
 };
 
+/// x as an operand whose NaN and infinities count as 0. Beyond the largest tf32 number its rounding would be
+/// infinity.
+template <class T>
+__device__ __forceinline__ T finiteOperand(T x) {
+  const float value = toCompute(x);
+  if constexpr (sizeof(T) == 4) {
+    constexpr float kLargest = 0x1.ffcp127f;
+    if (fabsf(value) <= kLargest) return value;
+    return value - value == 0 ? copysignf(kLargest, value) : 0.0f;
+  } else {
+    return value - value == 0 ? x : toStorage<T>(0);
+  }
+}
+
 /// Coordinates so far outside that no tap brings them back.
 constexpr int kFarOutside = 1 << 29;
 
@@ -60,30 +74,27 @@ struct WeightPass {
   bool chunkedRows;           // h is copied in chunks of 16 bytes
 };
 
-/// Brings rows of positions into shared memory. Each thread fills one row of each stage, every
-/// kThreadsPerRow-th chunk (or element) of it, so it follows one position only.
-template <class Tile>
-class WeightLoader {
+/// Brings x's side of the product into shared memory. Each thread fills one row of each stage, every
+/// kThreadsPerRow-th chunk (or element) of it, so it follows one position only. `FiniteOnly` (element by
+/// element): NaN and infinities count as 0.
+template <class Tile, bool FiniteOnly = false>
+class ColumnLoader {
  public:
   using T = typename Tile::T;
 
-  __device__ WeightLoader(const ConvGeometry& g, const WeightPass& pass, WeightShared<Tile>& shared,
-                          const T* dy, const T* x, int group, int firstRow, int firstColumn, int64_t begin,
-                          int64_t end)
+  __device__ ColumnLoader(const ConvGeometry& g, const WeightPass& pass, WeightShared<Tile>& shared,
+                          const T* x, int group, int firstColumn, int64_t begin, int64_t end)
       : g_(g),
         shared_(shared),
         x_(x + int64_t{group} * g.groupChannels),
         row_(static_cast<int>(threadIdx.x) / Tile::kThreadsPerRow),
         part_(static_cast<int>(threadIdx.x) % Tile::kThreadsPerRow),
-        rowsLeft_(g.groupFilters - firstRow),
-        chunkedRows_(pass.chunkedRows),
         left_(static_cast<int>(end - begin) - row_),
         position_(Position::at(g, begin + row_)),
         step_(pass.step) {
-    dy_ = dy + (begin + row_) * g.o + int64_t{group} * g.groupFilters + firstRow;
     if constexpr (Tile::kChunked) {
 #pragma unroll
-      for (int i = 0; i < kColumnParts; ++i)
+      for (int i = 0; i < kParts; ++i)
         columns_[i] = weightColumn(g, firstColumn + (part_ + i * Tile::kThreadsPerRow) * kChunk);
     } else {
       for (int i = static_cast<int>(threadIdx.x); i < Tile::kColumns; i += Tile::kThreads)
@@ -94,22 +105,7 @@ class WeightLoader {
 
   /// Begins to bring the next positions into a stage; what goes through registers is stored by finish().
   __device__ __forceinline__ void start(int stage) {
-    const bool inside = left_ > 0;
-    if (Tile::kChunked || chunkedRows_) {
-#pragma unroll
-      for (int i = 0; i < kRowParts; ++i) {
-        const int chunk = part_ + i * Tile::kThreadsPerRow;
-        const bool valid = inside && chunk * kChunk < rowsLeft_;
-        copyAsync16(shared_.a[stage] + Tile::A::at(row_, chunk), dy_ + chunk * kChunk, valid);
-      }
-    } else {
-#pragma unroll
-      for (int i = 0; i < kRowElements; ++i) {
-        const int element = part_ + i * Tile::kThreadsPerRow;
-        rowValues_[i] = inside && element < rowsLeft_ ? dy_[element] : toStorage<T>(0);
-      }
-    }
-    const int top = inside ? position_.top(g_) : kFarOutside, left = position_.left(g_);
+    const int top = left_ > 0 ? position_.top(g_) : kFarOutside, left = position_.left(g_);
     const int64_t corner = ((int64_t{position_.image} * g_.h + top) * g_.w + left) * g_.c;
     const auto covers = [&](const WeightColumn& column) {
       return static_cast<unsigned>(top + column.down) < static_cast<unsigned>(g_.h) &&
@@ -117,57 +113,116 @@ class WeightLoader {
     };
     if constexpr (Tile::kChunked) {
 #pragma unroll
-      for (int i = 0; i < kColumnParts; ++i) {
+      for (int i = 0; i < kParts; ++i) {
         // Addresses that are not valid are not read.
         copyAsync16(shared_.b[stage] + Tile::B::at(row_, part_ + i * Tile::kThreadsPerRow),
                     x_ + (corner + columns_[i].offset), covers(columns_[i]));
       }
     } else {
 #pragma unroll
-      for (int i = 0; i < kColumnElements; ++i) {
+      for (int i = 0; i < kElements; ++i) {
         const WeightColumn column = shared_.columns[part_ + i * Tile::kThreadsPerRow];
-        columnValues_[i] = covers(column) ? x_[corner + column.offset] : toStorage<T>(0);
+        values_[i] = covers(column) ? x_[corner + column.offset] : toStorage<T>(0);
       }
     }
-    dy_ += int64_t{Tile::kDepth} * g_.o;
     left_ -= Tile::kDepth;
     position_.advance(g_, step_);
   }
 
   __device__ __forceinline__ void finish(int stage) {
-    if constexpr (Tile::kChunked) return;
-    const auto place = [](int element) { return element % kChunk; };
-    if (!chunkedRows_) {
+    if constexpr (!Tile::kChunked) {
 #pragma unroll
-      for (int i = 0; i < kRowElements; ++i) {
+      for (int i = 0; i < kElements; ++i) {
         const int element = part_ + i * Tile::kThreadsPerRow;
-        shared_.a[stage][Tile::A::at(row_, element / kChunk) + place(element)] = rowValues_[i];
+        shared_.b[stage][Tile::B::at(row_, element / kChunk) + element % kChunk] =
+            FiniteOnly ? finiteOperand(values_[i]) : values_[i];
       }
-    }
-#pragma unroll
-    for (int i = 0; i < kColumnElements; ++i) {
-      const int element = part_ + i * Tile::kThreadsPerRow;
-      shared_.b[stage][Tile::B::at(row_, element / kChunk) + place(element)] = columnValues_[i];
     }
   }
 
  private:
   static constexpr int kChunk = 16 / sizeof(T);
-  static constexpr int kRowParts = Tile::A::kChunks / Tile::kThreadsPerRow;
-  static constexpr int kColumnParts = Tile::B::kChunks / Tile::kThreadsPerRow;
-  static constexpr int kRowElements = Tile::kChunked ? 1 : Tile::kRows / Tile::kThreadsPerRow;
-  static constexpr int kColumnElements = Tile::kChunked ? 1 : Tile::kColumns / Tile::kThreadsPerRow;
+  static constexpr int kParts = Tile::B::kChunks / Tile::kThreadsPerRow;
+  static constexpr int kElements = Tile::kChunked ? 1 : Tile::kColumns / Tile::kThreadsPerRow;
 
   const ConvGeometry& g_;
   WeightShared<Tile>& shared_;
-  const T *dy_, *x_;  // this thread's row; the group's first channel
-  int row_, part_, rowsLeft_;
-  bool chunkedRows_;
+  const T* x_;  // the group's first channel
+  int row_, part_;
   int left_;  // positions from this thread's on
   Position position_;
   const Position& step_;
-  WeightColumn columns_[kColumnParts];
-  T rowValues_[kRowElements], columnValues_[kColumnElements];
+  WeightColumn columns_[kParts];
+  T values_[kElements];
+};
+
+/// Brings both sides of the product into shared memory, h's like x's.
+template <class Tile>
+class WeightLoader {
+ public:
+  using T = typename Tile::T;
+
+  __device__ WeightLoader(const ConvGeometry& g, const WeightPass& pass, WeightShared<Tile>& shared,
+                          const T* dy, const T* x, int group, int firstRow, int firstColumn, int64_t begin,
+                          int64_t end)
+      : g_(g),
+        shared_(shared),
+        columns_(g, pass, shared, x, group, firstColumn, begin, end),
+        row_(static_cast<int>(threadIdx.x) / Tile::kThreadsPerRow),
+        part_(static_cast<int>(threadIdx.x) % Tile::kThreadsPerRow),
+        rowsLeft_(g.groupFilters - firstRow),
+        chunkedRows_(pass.chunkedRows),
+        left_(static_cast<int>(end - begin) - row_) {
+    dy_ = dy + (begin + row_) * g.o + int64_t{group} * g.groupFilters + firstRow;
+  }
+
+  /// Begins to bring the next positions into a stage; what goes through registers is stored by finish().
+  __device__ __forceinline__ void start(int stage) {
+    const bool inside = left_ > 0;
+    if (Tile::kChunked || chunkedRows_) {
+#pragma unroll
+      for (int i = 0; i < kParts; ++i) {
+        const int chunk = part_ + i * Tile::kThreadsPerRow;
+        const bool valid = inside && chunk * kChunk < rowsLeft_;
+        copyAsync16(shared_.a[stage] + Tile::A::at(row_, chunk), dy_ + chunk * kChunk, valid);
+      }
+    } else {
+#pragma unroll
+      for (int i = 0; i < kElements; ++i) {
+        const int element = part_ + i * Tile::kThreadsPerRow;
+        values_[i] = inside && element < rowsLeft_ ? dy_[element] : toStorage<T>(0);
+      }
+    }
+    dy_ += int64_t{Tile::kDepth} * g_.o;
+    left_ -= Tile::kDepth;
+    columns_.start(stage);
+  }
+
+  __device__ __forceinline__ void finish(int stage) {
+    if constexpr (Tile::kChunked) return;
+    if (!chunkedRows_) {
+#pragma unroll
+      for (int i = 0; i < kElements; ++i) {
+        const int element = part_ + i * Tile::kThreadsPerRow;
+        shared_.a[stage][Tile::A::at(row_, element / kChunk) + element % kChunk] = values_[i];
+      }
+    }
+    columns_.finish(stage);
+  }
+
+ private:
+  static constexpr int kChunk = 16 / sizeof(T);
+  static constexpr int kParts = Tile::A::kChunks / Tile::kThreadsPerRow;
+  static constexpr int kElements = Tile::kChunked ? 1 : Tile::kRows / Tile::kThreadsPerRow;
+
+  const ConvGeometry& g_;
+  WeightShared<Tile>& shared_;
+  ColumnLoader<Tile> columns_;
+  const T* dy_;  // this thread's row
+  int row_, part_, rowsLeft_;
+  bool chunkedRows_;
+  int left_;  // positions from this thread's on
+  T values_[kElements];
 };
 
 /// Grid: x = splits * column tiles * row tiles, the last fastest, so that blocks which read the same

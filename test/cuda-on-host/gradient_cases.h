@@ -15,8 +15,9 @@ using reference::Values;
 
 inline constexpr DType kAll[] = {DType::Bfloat16, DType::Float16, DType::Float32, DType::Float64};
 
-inline DType anyOf(std::initializer_list<DType> dtypes) {
-  return dtypes.begin()[randomInteger(0, static_cast<int64_t>(dtypes.size()) - 1)];
+template <class T>
+T anyOf(std::initializer_list<T> values) {
+  return values.begin()[randomInteger(0, static_cast<int64_t>(values.size()) - 1)];
 }
 /// The dtype of what is not an activation.
 inline DType wide(DType dtype) {

@@ -11,6 +11,13 @@ const gradients = (file, mutants) =>
   mutants.map((mutant) => ({ file: `cuda/${file}`, program: 'gradient_test', ...mutant }));
 const traffic = (file, mutants) =>
   mutants.map((mutant) => ({ file: `cuda/${file}`, program: 'traffic_test', ...mutant }));
+const filters = (file, mutants) =>
+  mutants.map((mutant) => ({
+    file: `cuda/${file}`,
+    program: 'filter_backward_test',
+    units: ['filter_backward.cu'],
+    ...mutant,
+  }));
 const ops = (file, args, mutants) =>
   mutants.map((mutant) => ({ file: `cuda/${file}`, program: 'ops_test', args, ...mutant }));
 
@@ -311,8 +318,8 @@ export const mutants = [
     },
     {
       name: 'constants are read before all are there',
-      find: '        put(which, normConstant(pass, which, filter));\n  }\n  __syncthreads();',
-      replace: '        put(which, normConstant(pass, which, filter));\n  }',
+      find: 'shared.constants, i);\n  __syncthreads();',
+      replace: 'shared.constants, i);',
       units: ['angular_backward.cu'],
     },
     {
@@ -320,6 +327,61 @@ export const mutants = [
       find: 'pass.ks[pass.sharedK ? 0 : filter]',
       replace: 'pass.ks[filter]',
       units: ['angular_backward.cu'],
+    },
+  ]),
+  ...filters('filter_backward.cuh', [
+    {
+      name: 'the barrier of the main loop is gone',
+      find: '    columns.finish(stage);\n    __syncthreads();',
+      replace: '    columns.finish(stage);',
+    },
+    {
+      name: 'one copy too many may be under way',
+      find: 'waitForCopies<Tile::kAhead - 1>();',
+      replace: 'waitForCopies<Tile::kAhead>();',
+    },
+    {
+      name: 'what a normalisation makes of nothing is added behind the end',
+      find: 'incoming = inside ? norm.at(pass_.relu, value, incoming) : 0.0f;',
+      replace: 'incoming = norm.at(pass_.relu, value, incoming);',
+    },
+    {
+      name: "a thread's second position has the norm of the first",
+      find: 'pass_.nx + (normAt_ + i * Tile::kRowStep * pass_.groups), valid);',
+      replace: 'pass_.nx + normAt_, valid);',
+    },
+    {
+      name: 'the barrier before the sums of warps are added is gone',
+      find: '        if (lane < Tile::kChunks) shared_.sums[warp][s][chunk_ * Tile::kChunk + j] = sum;\n      }\n    __syncthreads();',
+      replace:
+        '        if (lane < Tile::kChunks) shared_.sums[warp][s][chunk_ * Tile::kChunk + j] = sum;\n      }',
+    },
+    {
+      name: 'half of the lanes of a filter are left out of its sums',
+      find: 'for (int distance = Tile::kChunks; distance < 32; distance *= 2)',
+      replace: 'for (int distance = 2 * Tile::kChunks; distance < 32; distance *= 2)',
+    },
+    {
+      name: 'totals are read before all are there',
+      find: '      shared.totals[first + lane] = sum;\n    }\n    __syncthreads();',
+      replace: '      shared.totals[first + lane] = sum;\n    }',
+    },
+    {
+      name: 'the filters of the second tile are those of the first',
+      find: 'return pass.partial + (int64_t{firstFilter + row} * pass.splits + split) * pass.width;',
+      replace: 'return pass.partial + (int64_t{row} * pass.splits + split) * pass.width;',
+    },
+  ]),
+  ...filters('device/weight_gemm.cuh', [
+    {
+      name: 'NaN and infinities of x are multiplied by zeros',
+      find: 'FiniteOnly ? finiteOperand(values_[i]) : values_[i];',
+      replace: 'values_[i];',
+    },
+    {
+      name: 'the largest numbers are rounded to infinity',
+      find: 'if (fabsf(value) <= kLargest) return value;',
+      replace: 'if (value - value == 0) return value;',
     },
   ]),
   ...gradients('device/angular.cuh', [

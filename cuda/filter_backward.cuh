@@ -1,0 +1,290 @@
+// The backward pass of a SphereConv whose input asks for no gradient, so that only its weight gradient reads
+// h (native/ops.h has the formulas): h is formed on its way into the product, and q, dk and what follows the
+// SphereConv are summed there too.
+#pragma once
+
+#include "angular_pass.cuh"
+#include "device/reduce.cuh"
+#include "device/weight_gemm.cuh"
+
+namespace spherenet::cuda {
+
+/// Sums over positions that belong to a filter.
+enum FilterSum { kAlong, kByK, kByGamma, kByBeta, kMostFilterSums };
+
+/// 64 filters by all taps and channels. `Norm`: a normalisation or rescaling is behind the SphereConv.
+template <class OperandType, int Columns, bool Norm>
+struct FilterTile : WeightTile<OperandType, 64, Columns, false> {
+  using Base = WeightTile<OperandType, 64, Columns, false>;
+  using T = typename Base::T;
+  static constexpr bool kNorm = Norm;
+  static constexpr int kStages = 2;  // of the product's operands
+  static constexpr int kAhead = 3;   // stages of y, dz and nx that are on their way
+  static constexpr int kBlocks = 3;
+  static constexpr int kSums = Norm ? kMostFilterSums : kByK + 1;
+  static constexpr int kConstants = Norm ? kNormConstants : kPlainConstants;
+  // A thread forms chunks of the same filters at several positions.
+  static constexpr int kChunk = 16 / sizeof(T), kChunks = Base::kRows / kChunk;
+  static constexpr int kRowStep = Base::kThreads / kChunks, kPositions = Base::kDepth / kRowStep;
+  static_assert(kChunks <= 32 && kPositions * kRowStep == Base::kDepth);
+};
+
+template <class Tile>
+struct FilterShared {
+  WeightShared<Tile> operands;
+  // Each thread reads only what it has copied here itself.
+  Vector<typename Tile::T> arriving[Tile::kAhead][2][Tile::kPositions][Tile::kThreads];
+  float norms[Tile::kAhead][Tile::kPositions][Tile::kThreads];
+  float constants[Tile::kConstants][Tile::kChunk][Tile::kChunks];
+  float sums[Tile::kThreads / 32][Tile::kSums][Tile::kRows];
+};
+
+template <class T, bool Norm>
+struct FilterPass {
+  AngularPass<T, Norm> angles;  // what h is made of; dy is dz, h and r are not written
+  const T* x;
+  ConvGeometry geometry;
+  WeightPass product;
+  float* partial;  // [filter, split, element or sum], `width` numbers a split
+  int splits, width;
+};
+
+/// Brings h into shared memory, and adds up what it finds on the way.
+template <class Tile>
+class AngleLoader {
+ public:
+  using T = typename Tile::T;
+
+  __device__ AngleLoader(const FilterPass<T, Tile::kNorm>& pass, FilterShared<Tile>& shared, int group,
+                         int firstRow, int64_t begin, int64_t end)
+      : pass_(pass.angles),
+        shared_(shared),
+        chunk_(static_cast<int>(threadIdx.x) % Tile::kChunks),
+        row_(static_cast<int>(threadIdx.x) / Tile::kChunks) {
+    const int groupFilters = pass.geometry.groupFilters, filter = firstRow + chunk_ * Tile::kChunk;
+    left_ = arriving_ = filter < groupFilters ? static_cast<int>(end - begin) - row_ : 0;
+    at_ = (begin + row_) * pass_.filters + int64_t{group} * groupFilters + filter;
+    normAt_ = (begin + row_) * pass_.groups + group;
+  }
+
+  /// Begins to bring the next positions' y, dz and nx.
+  __device__ __forceinline__ void start(int slot) {
+#pragma unroll
+    for (int i = 0; i < Tile::kPositions; ++i) {
+      const bool valid = arriving_ > i * Tile::kRowStep;
+      const int64_t at = at_ + i * Tile::kRowStep * pass_.filters;
+      copyAsync16(&shared_.arriving[slot][0][i][threadIdx.x], pass_.y + at, valid);
+      copyAsync16(&shared_.arriving[slot][1][i][threadIdx.x], pass_.dy + at, valid);
+      copyAsync4(&shared_.norms[slot][i][threadIdx.x],
+                 pass_.nx + (normAt_ + i * Tile::kRowStep * pass_.groups), valid);
+    }
+    commitCopies();
+    arriving_ -= Tile::kDepth;
+    at_ += Tile::kDepth * pass_.filters;
+    normAt_ += Tile::kDepth * pass_.groups;
+  }
+
+  /// Forms h of the positions that start() brought into the slot, which is filled again then.
+  __device__ __forceinline__ void finish(int stage, int slot) {
+    waitForCopies<Tile::kAhead - 1>();
+    Vector<T> y[Tile::kPositions], dz[Tile::kPositions];
+    float inverse[Tile::kPositions];
+#pragma unroll
+    for (int i = 0; i < Tile::kPositions; ++i) {
+      y[i] = shared_.arriving[slot][0][i][threadIdx.x];
+      dz[i] = shared_.arriving[slot][1][i][threadIdx.x];
+      inverse[i] = inverseNormOf(shared_.norms[slot][i][threadIdx.x]);
+    }
+#pragma unroll
+    for (int j = 0; j < Tile::kChunk; ++j) {
+      const auto [f, norm, inverseNorm] =
+          constantsOf<false, Tile::kNorm>(pass_.op, shared_.constants, j, chunk_);
+#pragma unroll
+      for (int i = 0; i < Tile::kPositions; ++i) {
+        const float value = toCompute(y[i].at[j]);
+        float incoming = toCompute(dz[i].at[j]);
+        const bool inside = left_ > i * Tile::kRowStep;
+        if constexpr (Tile::kNorm) {
+          const float d = value - norm.center;
+          const float passed = norm.throughRelu(pass_.relu, norm.scale, d, norm.beta, incoming);
+          sums_[j][kByGamma] += passed * d;  // 0 behind the end, where dz is
+          sums_[j][kByBeta] += passed;
+          incoming = inside ? norm.at(pass_.relu, value, incoming) : 0.0f;
+        } else if (pass_.relu && !(value > 0)) {
+          incoming = 0;
+        }
+        const AngularGradient<float> gradient = angularGradient<sizeof(T) == 2>(pass_.op, f, value, incoming);
+        y[i].at[j] = storeGradient<T>(gradient.g * inverse[i] * inverseNorm);
+        sums_[j][kAlong] += gradient.product;
+        sums_[j][kByK] += gradient.k;
+      }
+    }
+#pragma unroll
+    for (int i = 0; i < Tile::kPositions; ++i)
+      *reinterpret_cast<Vector<T>*>(shared_.operands.a[stage] +
+                                    Tile::A::at(row_ + i * Tile::kRowStep, chunk_)) = y[i];
+    left_ -= Tile::kDepth;
+    start(slot);
+  }
+
+  /// The block's sums: lanes of the same filters, then warps, in order. A barrier for the block.
+  __device__ __forceinline__ void addUp() {
+    const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
+#pragma unroll
+    for (int s = 0; s < Tile::kSums; ++s)
+#pragma unroll
+      for (int j = 0; j < Tile::kChunk; ++j) {
+        float sum = sums_[j][s];
+        for (int distance = Tile::kChunks; distance < 32; distance *= 2)
+          sum += __shfl_xor_sync(0xffffffffu, sum, distance);
+        if (lane < Tile::kChunks) shared_.sums[warp][s][chunk_ * Tile::kChunk + j] = sum;
+      }
+    __syncthreads();
+  }
+
+ private:
+  const AngularPass<T, Tile::kNorm>& pass_;
+  FilterShared<Tile>& shared_;
+  int chunk_, row_;
+  int left_, arriving_;  // positions from this thread's on: to form, to begin to bring
+  int64_t at_, normAt_;
+  float sums_[Tile::kChunk][Tile::kSums] = {};
+};
+
+/// Grid: x = splits * row tiles, the last fastest; z = group.
+template <class Tile>
+__global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
+    filterBackward(FilterPass<typename Tile::T, Tile::kNorm> pass) {
+  using T = typename Tile::T;
+  auto& shared = dynamicShared<FilterShared<Tile>>();
+  const ConvGeometry& g = pass.geometry;
+  const int rowTile = static_cast<int>(blockIdx.x) % pass.product.rowTiles;
+  const int split = static_cast<int>(blockIdx.x) / pass.product.rowTiles;
+  const int group = static_cast<int>(blockIdx.z);
+  const int64_t begin = split * pass.product.positionsPerSplit,
+                end = min(g.positions(), begin + pass.product.positionsPerSplit);
+  const int firstRow = rowTile * Tile::kRows, rows = min(Tile::kRows, g.groupFilters - firstRow);
+  const int firstFilter = group * g.groupFilters + firstRow;
+
+  for (int i = static_cast<int>(threadIdx.x); i < rows; i += Tile::kThreads)
+    putConstants<false>(pass.angles, firstFilter + i, shared.constants, i);
+  AngleLoader<Tile> angles(pass, shared, group, firstRow, begin, end);
+#pragma unroll 1
+  for (int slot = 0; slot < Tile::kAhead; ++slot) angles.start(slot);
+  // Ends in a barrier, behind which the constants are there too.
+  ColumnLoader<Tile, true> columns(g, pass.product, shared.operands, pass.x, group, 0, begin, end);
+  columns.start(0);
+
+  const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
+  const int warpRow = warp % Tile::kWarpsDown * Tile::kWarpRows;
+  const int warpColumn = warp / Tile::kWarpsDown * Tile::kWarpColumns;
+  float sums[Tile::kRowTiles][Tile::kColumnTiles][4] = {};
+  const int stages = static_cast<int>((end - begin + Tile::kDepth - 1) / Tile::kDepth);
+  int slot = 0;
+  for (int step = 0; step < stages; ++step) {
+    // A stage is filled while slower warps multiply the other: all have passed the barrier since they did
+    // this.
+    const int stage = step % Tile::kStages;
+    angles.finish(stage, slot);
+    columns.finish(stage);
+    __syncthreads();
+    columns.start(stage);
+#pragma unroll
+    for (int row = 0; row < Tile::kDepth; row += kStepRows<T>)
+      multiplyRows<Tile::Operand::kExact>(sums, shared.operands.a[stage], warpRow, shared.operands.b[stage],
+                                          warpColumn, row, typename Tile::A{}, typename Tile::B{});
+    slot = slot == Tile::kAhead - 1 ? 0 : slot + 1;
+  }
+  waitForCopies<0>();
+  angles.addUp();
+
+  const int size = g.filterSize();
+  const auto partialOf = [&](int row) {
+    return pass.partial + (int64_t{firstFilter + row} * pass.splits + split) * pass.width;
+  };
+  for (int i = static_cast<int>(threadIdx.x); i < Tile::kSums * Tile::kRows; i += Tile::kThreads) {
+    const int s = i / Tile::kRows, row = i % Tile::kRows;
+    if (row >= rows) continue;
+    float sum = 0;
+#pragma unroll
+    for (int w = 0; w < Tile::kThreads / 32; ++w) sum += shared.sums[w][s][row];
+    partialOf(row)[size + s] = sum;
+  }
+#pragma unroll
+  for (int m = 0; m < Tile::kRowTiles; ++m)
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const int row = warpRow + lane / 4 + 16 * m + 8 * half;
+      if (row >= rows) continue;
+      float* const to = partialOf(row);
+#pragma unroll
+      for (int n = 0; n < Tile::kColumnTiles; ++n)
+#pragma unroll
+        for (int e = 0; e < 2; ++e) {
+          const int element = warpColumn + 8 * n + lane % 4 * 2 + e;
+          if (element < size) to[element] = sums[m][n][2 * half + e];
+        }
+    }
+}
+
+constexpr int kFilterTotalsWarps = 16;
+constexpr int kMostFilterColumns = 160;
+
+struct FilterTotalsShared {
+  float at[kFilterTotalsWarps][32];
+  float totals[kMostFilterColumns + 32];
+};
+
+template <class T>
+struct FilterTotals {
+  WeightOutput<T> out;  // of it w, nw and dw
+  const float* partial;
+  int splits, width;
+  float *dk, *dgamma, *dbeta;  // null where nobody asks
+  bool sharedK;                // dk is one number
+};
+
+/// Adds up the splits and finishes a filter. Grid: a block for each; where dk is shared, one more for it.
+template <class T>
+__global__ void __launch_bounds__(32 * kFilterTotalsWarps) finishFilters(FilterTotals<T> pass) {
+  auto& shared = dynamicShared<FilterTotalsShared>();
+  const int size = pass.out.geometry.filterSize(), filter = static_cast<int>(blockIdx.x);
+  const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
+  if (filter == pass.out.geometry.o) {
+    float sum = 0;
+    const int64_t count = int64_t{filter} * pass.splits;
+    for (int64_t i = threadIdx.x; i < count; i += 32 * kFilterTotalsWarps)
+      sum += pass.partial[i * pass.width + size + kByK];
+    sum = blockSum(sum, &shared.at[0][0]);
+    if (threadIdx.x == 0) *pass.dk = sum;
+    return;
+  }
+  const float* const partial = pass.partial + int64_t{filter} * pass.splits * pass.width;
+  for (int first = 0; first < pass.width; first += 32) {
+    float sum = 0;
+    if (first + lane < pass.width) {
+#pragma unroll 4
+      for (int split = warp; split < pass.splits; split += kFilterTotalsWarps)
+        sum += partial[int64_t{split} * pass.width + first + lane];
+    }
+    shared.at[warp][lane] = sum;
+    __syncthreads();
+    if (warp == 0) {
+      sum = 0;
+#pragma unroll
+      for (int i = 0; i < kFilterTotalsWarps; ++i) sum += shared.at[i][lane];
+      shared.totals[first + lane] = sum;
+    }
+    __syncthreads();
+  }
+  const float* const totals = shared.totals + size;
+  const float inverse = inverseNormOf(pass.out.nw[filter]), along = totals[kAlong] * inverse * inverse;
+  for (int element = static_cast<int>(threadIdx.x); element < size; element += 32 * kFilterTotalsWarps)
+    storeWeight(pass.out, along, int64_t{filter} * size + element, shared.totals[element]);
+  if (threadIdx.x > 0) return;
+  if (pass.dk && !pass.sharedK) pass.dk[filter] = totals[kByK];
+  if (pass.dgamma) pass.dgamma[filter] = totals[kByGamma];
+  if (pass.dbeta) pass.dbeta[filter] = totals[kByBeta];
+}
+
+}  // namespace spherenet::cuda
