@@ -30,6 +30,7 @@ void runFilters(const Context& context, FilterPass<typename Tile::T, Tile::kNorm
   const ConvGeometry& g = totals.out.geometry;
   pass.geometry = g;
   pass.x = totals.out.x;
+  pass.exact = context.precision == Precision::Float32;
   pass.product.rowTiles = static_cast<int>(ceilDivide(g.groupFilters, Tile::kRows));
   pass.product.columnTiles = 1;
   pass.product.step = Position::at(g, Tile::kDepth);
@@ -55,9 +56,9 @@ void runFilters(const Context& context, FilterPass<typename Tile::T, Tile::kNorm
   totals.partial = pass.partial;
   totals.splits = pass.splits;
   totals.width = pass.width;
-  launch(context, finishFilters<typename Tile::T>,
-         dim3(static_cast<unsigned>(g.o + (totals.sharedK ? 1 : 0))), 32 * kFilterTotalsWarps,
-         sizeof(FilterTotalsShared), totals);
+  launch(context, finishFilters<typename Tile::T, Tile::kColumns>,
+         dim3(static_cast<unsigned>(g.o + (totals.sharedK ? 1 : 0))), kFilterTotalsThreads,
+         sizeof(FilterTotalsShared<Tile::kColumns>), totals);
 }
 
 }  // namespace
@@ -93,19 +94,17 @@ void CudaOps::sphereConv2dFilterBackward(const Conv2dParams& p, const AngularPar
         totals.dgamma = dgamma.as<float>();
         totals.dbeta = dbeta.as<float>();
       }
-      withOperand<T>(context_, [&](auto operand) {
-        const auto run = [&](auto norm) {
-          constexpr bool kNorm = decltype(norm)::value;
-          FilterPass<T, kNorm> pass{};
-          pass.angles = angularPass<T, kNorm>(a, y, {}, dz, k, nx, nw, {}, {});
-          pass.angles.relu = relu;
-          pass.angles.norm = mean ? coefficients.as<float>() : nullptr;
-          pass.angles.gamma = gamma.as<float>();
-          pass.angles.beta = beta.as<float>();
-          runFilters<FilterTile<decltype(operand), kFilterColumns, kNorm>>(context_, pass, totals);
-        };
-        gamma ? run(std::true_type{}) : run(std::false_type{});
-      });
+      const auto run = [&](auto norm) {
+        constexpr bool kNorm = decltype(norm)::value;
+        FilterPass<T, kNorm> pass{};
+        pass.angles = angularPass<T, kNorm>(a, y, {}, dz, k, nx, nw, {}, {});
+        pass.angles.relu = relu;
+        pass.angles.norm = mean ? coefficients.as<float>() : nullptr;
+        pass.angles.gamma = gamma.as<float>();
+        pass.angles.beta = beta.as<float>();
+        runFilters<FilterTile<T, kFilterColumns, kNorm>>(context_, pass, totals);
+      };
+      gamma ? run(std::true_type{}) : run(std::false_type{});
     }
   });
 }

@@ -12,15 +12,20 @@ namespace spherenet::cuda {
 /// Sums over positions that belong to a filter.
 enum FilterSum { kAlong, kByK, kByGamma, kByBeta, kMostFilterSums };
 
+/// How Type is multiplied; float32 as FilterPass::exact says.
+template <class Type>
+using FilterOperand =
+    std::conditional_t<sizeof(Type) == 4, Tf32Operand,
+                       std::conditional_t<std::is_same_v<Type, __half>, Float16Operand, Bfloat16Operand>>;
+
 /// 64 filters by all taps and channels. `Norm`: a normalisation or rescaling is behind the SphereConv.
-template <class OperandType, int Columns, bool Norm>
-struct FilterTile : WeightTile<OperandType, 64, Columns, false> {
-  using Base = WeightTile<OperandType, 64, Columns, false>;
-  using T = typename Base::T;
+template <class Type, int Columns, bool Norm>
+struct FilterTile : WeightTile<FilterOperand<Type>, 64, Columns, false> {
+  using Base = WeightTile<FilterOperand<Type>, 64, Columns, false>;
+  using T = Type;
   static constexpr bool kNorm = Norm;
-  static constexpr int kStages = 2;  // of the product's operands
-  static constexpr int kAhead = 3;   // stages of y, dz and nx that are on their way
-  static constexpr int kBlocks = 3;
+  static constexpr int kStages = 2;  // of operands, and of y, dz and nx on their way
+  static constexpr int kBlocks = 4;
   static constexpr int kSums = Norm ? kMostFilterSums : kByK + 1;
   static constexpr int kConstants = Norm ? kNormConstants : kPlainConstants;
   // A thread forms chunks of the same filters at several positions.
@@ -33,8 +38,8 @@ template <class Tile>
 struct FilterShared {
   WeightShared<Tile> operands;
   // Each thread reads only what it has copied here itself.
-  Vector<typename Tile::T> arriving[Tile::kAhead][2][Tile::kPositions][Tile::kThreads];
-  float norms[Tile::kAhead][Tile::kPositions][Tile::kThreads];
+  Vector<typename Tile::T> arriving[Tile::kStages][2][Tile::kPositions][Tile::kThreads];
+  float norms[Tile::kStages][Tile::kPositions][Tile::kThreads];
   float constants[Tile::kConstants][Tile::kChunk][Tile::kChunks];
   float sums[Tile::kThreads / 32][Tile::kSums][Tile::kRows];
 };
@@ -45,6 +50,7 @@ struct FilterPass {
   const T* x;
   ConvGeometry geometry;
   WeightPass product;
+  bool exact;      // float32 is not rounded to tf32
   float* partial;  // [filter, split, element or sum], `width` numbers a split
   int splits, width;
 };
@@ -68,14 +74,14 @@ class AngleLoader {
   }
 
   /// Begins to bring the next positions' y, dz and nx.
-  __device__ __forceinline__ void start(int slot) {
+  __device__ __forceinline__ void start(int stage) {
 #pragma unroll
     for (int i = 0; i < Tile::kPositions; ++i) {
       const bool valid = arriving_ > i * Tile::kRowStep;
       const int64_t at = at_ + i * Tile::kRowStep * pass_.filters;
-      copyAsync16(&shared_.arriving[slot][0][i][threadIdx.x], pass_.y + at, valid);
-      copyAsync16(&shared_.arriving[slot][1][i][threadIdx.x], pass_.dy + at, valid);
-      copyAsync4(&shared_.norms[slot][i][threadIdx.x],
+      copyAsync16(&shared_.arriving[stage][0][i][threadIdx.x], pass_.y + at, valid);
+      copyAsync16(&shared_.arriving[stage][1][i][threadIdx.x], pass_.dy + at, valid);
+      copyAsync4(&shared_.norms[stage][i][threadIdx.x],
                  pass_.nx + (normAt_ + i * Tile::kRowStep * pass_.groups), valid);
     }
     commitCopies();
@@ -84,47 +90,14 @@ class AngleLoader {
     normAt_ += Tile::kDepth * pass_.groups;
   }
 
-  /// Forms h of the positions that start() brought into the slot, which is filled again then.
-  __device__ __forceinline__ void finish(int stage, int slot) {
-    waitForCopies<Tile::kAhead - 1>();
-    Vector<T> y[Tile::kPositions], dz[Tile::kPositions];
-    float inverse[Tile::kPositions];
-#pragma unroll
-    for (int i = 0; i < Tile::kPositions; ++i) {
-      y[i] = shared_.arriving[slot][0][i][threadIdx.x];
-      dz[i] = shared_.arriving[slot][1][i][threadIdx.x];
-      inverse[i] = inverseNormOf(shared_.norms[slot][i][threadIdx.x]);
-    }
-#pragma unroll
-    for (int j = 0; j < Tile::kChunk; ++j) {
-      const auto [f, norm, inverseNorm] =
-          constantsOf<false, Tile::kNorm>(pass_.op, shared_.constants, j, chunk_);
-#pragma unroll
-      for (int i = 0; i < Tile::kPositions; ++i) {
-        const float value = toCompute(y[i].at[j]);
-        float incoming = toCompute(dz[i].at[j]);
-        const bool inside = left_ > i * Tile::kRowStep;
-        if constexpr (Tile::kNorm) {
-          const float d = value - norm.center;
-          const float passed = norm.throughRelu(pass_.relu, norm.scale, d, norm.beta, incoming);
-          sums_[j][kByGamma] += passed * d;  // 0 behind the end, where dz is
-          sums_[j][kByBeta] += passed;
-          incoming = inside ? norm.at(pass_.relu, value, incoming) : 0.0f;
-        } else if (pass_.relu && !(value > 0)) {
-          incoming = 0;
-        }
-        const AngularGradient<float> gradient = angularGradient<sizeof(T) == 2>(pass_.op, f, value, incoming);
-        y[i].at[j] = storeGradient<T>(gradient.g * inverse[i] * inverseNorm);
-        sums_[j][kAlong] += gradient.product;
-        sums_[j][kByK] += gradient.k;
-      }
-    }
-#pragma unroll
-    for (int i = 0; i < Tile::kPositions; ++i)
-      *reinterpret_cast<Vector<T>*>(shared_.operands.a[stage] +
-                                    Tile::A::at(row_ + i * Tile::kRowStep, chunk_)) = y[i];
+  /// Forms h of the positions that the last but one start() began to bring, and begins to bring others.
+  __device__ __forceinline__ void finish(int stage) {
+    waitForCopies<Tile::kStages - 1>();
+    // Not unrolled: the code of one position is large, and holds enough independent work.
+#pragma unroll 1
+    for (int i = 0; i < Tile::kPositions; ++i) form(stage, i);
     left_ -= Tile::kDepth;
-    start(slot);
+    start(stage);
   }
 
   /// The block's sums: lanes of the same filters, then warps, in order. A barrier for the block.
@@ -143,6 +116,37 @@ class AngleLoader {
   }
 
  private:
+  /// Forms h of one position.
+  __device__ __forceinline__ void form(int stage, int i) {
+    const Vector<T> y = shared_.arriving[stage][0][i][threadIdx.x];
+    const Vector<T> dz = shared_.arriving[stage][1][i][threadIdx.x];
+    const float inverse = inverseNormOf(shared_.norms[stage][i][threadIdx.x]);
+    const bool inside = left_ > i * Tile::kRowStep;
+    Vector<T> h;
+#pragma unroll
+    for (int j = 0; j < Tile::kChunk; ++j) {
+      const auto [f, norm, inverseNorm] =
+          constantsOf<false, Tile::kNorm>(pass_.op, shared_.constants, j, chunk_);
+      const float value = toCompute(y.at[j]);
+      float incoming = toCompute(dz.at[j]);
+      if constexpr (Tile::kNorm) {
+        const float d = value - norm.center;
+        const float passed = norm.throughRelu(pass_.relu, norm.scale, d, norm.beta, incoming);
+        sums_[j][kByGamma] += passed * d;  // 0 behind the end, where dz is
+        sums_[j][kByBeta] += passed;
+        incoming = inside ? norm.at(pass_.relu, value, incoming) : 0.0f;
+      } else if (pass_.relu && !(value > 0)) {
+        incoming = 0;
+      }
+      const AngularGradient<float> gradient = angularGradient<sizeof(T) == 2>(pass_.op, f, value, incoming);
+      h.at[j] = storeGradient<T>(gradient.g * inverse * inverseNorm);
+      sums_[j][kAlong] += gradient.product;
+      sums_[j][kByK] += gradient.k;
+    }
+    *reinterpret_cast<Vector<T>*>(shared_.operands.a[stage] +
+                                  Tile::A::at(row_ + i * Tile::kRowStep, chunk_)) = h;
+  }
+
   const AngularPass<T, Tile::kNorm>& pass_;
   FilterShared<Tile>& shared_;
   int chunk_, row_;
@@ -170,7 +174,7 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
     putConstants<false>(pass.angles, firstFilter + i, shared.constants, i);
   AngleLoader<Tile> angles(pass, shared, group, firstRow, begin, end);
 #pragma unroll 1
-  for (int slot = 0; slot < Tile::kAhead; ++slot) angles.start(slot);
+  for (int stage = 0; stage < Tile::kStages; ++stage) angles.start(stage);
   // Ends in a barrier, behind which the constants are there too.
   ColumnLoader<Tile, true> columns(g, pass.product, shared.operands, pass.x, group, 0, begin, end);
   columns.start(0);
@@ -180,20 +184,26 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
   const int warpColumn = warp / Tile::kWarpsDown * Tile::kWarpColumns;
   float sums[Tile::kRowTiles][Tile::kColumnTiles][4] = {};
   const int stages = static_cast<int>((end - begin + Tile::kDepth - 1) / Tile::kDepth);
-  int slot = 0;
   for (int step = 0; step < stages; ++step) {
     // A stage is filled while slower warps multiply the other: all have passed the barrier since they did
     // this.
     const int stage = step % Tile::kStages;
-    angles.finish(stage, slot);
+    angles.finish(stage);
     columns.finish(stage);
     __syncthreads();
     columns.start(stage);
+    const auto multiply = [&](auto exact) {
 #pragma unroll
-    for (int row = 0; row < Tile::kDepth; row += kStepRows<T>)
-      multiplyRows<Tile::Operand::kExact>(sums, shared.operands.a[stage], warpRow, shared.operands.b[stage],
-                                          warpColumn, row, typename Tile::A{}, typename Tile::B{});
-    slot = slot == Tile::kAhead - 1 ? 0 : slot + 1;
+      for (int row = 0; row < Tile::kDepth; row += kStepRows<T>)
+        multiplyRows<decltype(exact)::value>(sums, shared.operands.a[stage], warpRow,
+                                             shared.operands.b[stage], warpColumn, row, typename Tile::A{},
+                                             typename Tile::B{});
+    };
+    if (sizeof(T) == 4 && pass.exact) {
+      multiply(std::true_type{});
+    } else {
+      multiply(std::false_type{});
+    }
   }
   waitForCopies<0>();
   angles.addUp();
@@ -227,12 +237,13 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
     }
 }
 
-constexpr int kFilterTotalsWarps = 16;
-constexpr int kMostFilterColumns = 160;
+constexpr int kFilterTotalsThreads = 1024;
 
+/// `Columns`: of a tile.
+template <int Columns>
 struct FilterTotalsShared {
-  float at[kFilterTotalsWarps][32];
-  float totals[kMostFilterColumns + 32];
+  float at[32][33];
+  float totals[Columns + 32];
 };
 
 template <class T>
@@ -245,15 +256,15 @@ struct FilterTotals {
 };
 
 /// Adds up the splits and finishes a filter. Grid: a block for each; where dk is shared, one more for it.
-template <class T>
-__global__ void __launch_bounds__(32 * kFilterTotalsWarps) finishFilters(FilterTotals<T> pass) {
-  auto& shared = dynamicShared<FilterTotalsShared>();
+template <class T, int Columns>
+__global__ void __launch_bounds__(kFilterTotalsThreads) finishFilters(FilterTotals<T> pass) {
+  auto& shared = dynamicShared<FilterTotalsShared<Columns>>();
   const int size = pass.out.geometry.filterSize(), filter = static_cast<int>(blockIdx.x);
   const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
   if (filter == pass.out.geometry.o) {
     float sum = 0;
     const int64_t count = int64_t{filter} * pass.splits;
-    for (int64_t i = threadIdx.x; i < count; i += 32 * kFilterTotalsWarps)
+    for (int64_t i = threadIdx.x; i < count; i += kFilterTotalsThreads)
       sum += pass.partial[i * pass.width + size + kByK];
     sum = blockSum(sum, &shared.at[0][0]);
     if (threadIdx.x == 0) *pass.dk = sum;
@@ -263,23 +274,20 @@ __global__ void __launch_bounds__(32 * kFilterTotalsWarps) finishFilters(FilterT
   for (int first = 0; first < pass.width; first += 32) {
     float sum = 0;
     if (first + lane < pass.width) {
-#pragma unroll 4
-      for (int split = warp; split < pass.splits; split += kFilterTotalsWarps)
+#pragma unroll 8
+      for (int split = warp; split < pass.splits; split += 32)
         sum += partial[int64_t{split} * pass.width + first + lane];
     }
     shared.at[warp][lane] = sum;
     __syncthreads();
-    if (warp == 0) {
-      sum = 0;
-#pragma unroll
-      for (int i = 0; i < kFilterTotalsWarps; ++i) sum += shared.at[i][lane];
-      shared.totals[first + lane] = sum;
-    }
+    // Each warp adds up one column.
+    sum = warpSum(shared.at[lane][warp]);
+    if (lane == 0) shared.totals[first + warp] = sum;
     __syncthreads();
   }
   const float* const totals = shared.totals + size;
   const float inverse = inverseNormOf(pass.out.nw[filter]), along = totals[kAlong] * inverse * inverse;
-  for (int element = static_cast<int>(threadIdx.x); element < size; element += 32 * kFilterTotalsWarps)
+  for (int element = static_cast<int>(threadIdx.x); element < size; element += kFilterTotalsThreads)
     storeWeight(pass.out, along, int64_t{filter} * size + element, shared.totals[element]);
   if (threadIdx.x > 0) return;
   if (pass.dk && !pass.sharedK) pass.dk[filter] = totals[kByK];

@@ -124,7 +124,15 @@ void weightGradient(const Context& context, const Conv2dParams& p, const Tensor&
       directWeightGradient(context, out);
     } else {
       if (isDirect(shape, x.dtype)) return directWeightGradient(context, out);
-      withOperand<T>(context, [&](auto operand) { runOperand<decltype(operand)>(context, out); });
+      if constexpr (std::is_same_v<T, __nv_bfloat16>) {
+        runOperand<Bfloat16Operand>(context, out);
+      } else if constexpr (std::is_same_v<T, __half>) {
+        runOperand<Float16Operand>(context, out);
+      } else if (context.precision == Precision::Float32) {
+        runOperand<Float32Operand>(context, out);
+      } else {
+        runOperand<Tf32Operand>(context, out);
+      }
     }
   });
 }

@@ -44,20 +44,6 @@ struct SplitCosts {
   }
 };
 
-/// Calls f with the operand type that multiplies T (not double) at the context's precision.
-template <class T, class F>
-void withOperand(const Context& context, const F& f) {
-  if constexpr (std::is_same_v<T, __nv_bfloat16>) {
-    f(Bfloat16Operand{});
-  } else if constexpr (std::is_same_v<T, __half>) {
-    f(Float16Operand{});
-  } else if (context.precision == Precision::Float32) {
-    f(Float32Operand{});
-  } else {
-    f(Tf32Operand{});
-  }
-}
-
 template <class T>
 WeightOutput<T> outputOf(const ConvGeometry& geometry, const Tensor& x, const Tensor& dy,
                          const FilterDirection* direction, const Tensor& dw) {

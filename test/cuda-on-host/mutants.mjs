@@ -337,8 +337,8 @@ export const mutants = [
     },
     {
       name: 'one copy too many may be under way',
-      find: 'waitForCopies<Tile::kAhead - 1>();',
-      replace: 'waitForCopies<Tile::kAhead>();',
+      find: 'waitForCopies<Tile::kStages - 1>();',
+      replace: 'waitForCopies<Tile::kStages>();',
     },
     {
       name: 'what a normalisation makes of nothing is added behind the end',
@@ -363,8 +363,8 @@ export const mutants = [
     },
     {
       name: 'totals are read before all are there',
-      find: '      shared.totals[first + lane] = sum;\n    }\n    __syncthreads();',
-      replace: '      shared.totals[first + lane] = sum;\n    }',
+      find: 'if (lane == 0) shared.totals[first + warp] = sum;\n    __syncthreads();',
+      replace: 'if (lane == 0) shared.totals[first + warp] = sum;',
     },
     {
       name: 'the filters of the second tile are those of the first',
