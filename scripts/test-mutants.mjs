@@ -25,7 +25,7 @@ const SCHEDULES = [
   { CUDA_HOST_ORDER: 'greedy', CUDA_HOST_COPIES: 'wait' },
   { CUDA_HOST_ORDER: 'random', CUDA_HOST_COPIES: 'issue' },
 ];
-const PROGRAMS = ['ops_test', 'conv_test', 'gradient_test', 'traffic_test'];
+const PROGRAMS = ['ops_test', 'conv_test', 'gradient_test', 'filter_backward_test', 'traffic_test'];
 
 const { values: options } = parseArgs({
   options: { check: { type: 'boolean', default: false }, only: { type: 'string' }, out: { type: 'string' } },
