@@ -13,21 +13,16 @@
 namespace spherenet::test {
 namespace {
 
-/// What the gradient passes before it comes to the angles.
-enum class Behind { Nothing, Rescale, BatchNorm };
-
 struct FilterCase {
   Case t;
   DType dtype;
-  Behind behind;
   SphereNormCase angles;  // all but the convolution
   Array x, w, dw;
 
   FilterCase(const Case& geometry, DType type, Behind what, bool relu, int64_t ks)
       : t(geometry),
         dtype(type),
-        behind(what),
-        angles(t.a, relu, type, t.positions(), t.o, t.p.groups, ks),
+        angles(t.a, relu, what, type, t.positions(), t.o, t.p.groups, ks),
         x(Array::random(type, xShape(t))),
         w(Array::random(type, wShape(t))),
         dw(isHalf(type) ? anyOf({type, DType::Float32}) : type, wShape(t)) {
@@ -48,30 +43,26 @@ struct FilterCase {
   /// Makes y and dz such that no rounding decides what the ReLU lets through.
   void settle(Ops& ops) {
     SphereNormCase& a = angles;
-    if (behind == Behind::BatchNorm) return a.normalize(ops);
-    for (int64_t i = 0; i < a.y.size(); ++i) {
-      if (behind == Behind::Nothing && a.relu && a.y[i] < 0) a.y.set(i, 0);
-      const int64_t filter = i % t.o;
-      if (behind == Behind::Rescale && std::abs(a.gamma[filter] * a.y[i] + a.beta[filter]) < 1e-4)
-        a.dz.set(i, 0);
-    }
-  }
-  Tensor scaling(const Array& array) const { return behind == Behind::Nothing ? Tensor{} : array.tensor(); }
-  Tensor statistics(const Array& array) const {
-    return behind == Behind::BatchNorm ? array.tensor() : Tensor{};
+    if (a.behind != Behind::Nothing) return a.prepare(ops);
+    for (int64_t i = 0; i < a.y.size(); ++i)
+      if (a.relu && a.y[i] < 0) a.y.set(i, 0);
   }
 
   void together(Ops& ops, const Tensor& dz) {
     const SphereNormCase& a = angles;
-    ops.sphereConv2dFilterBackward(
-        t.p, a.a, a.relu, x, w, a.y, {}, a.given(a.k), a.nx, a.nw, scaling(a.gamma), scaling(a.beta),
-        statistics(a.mean), statistics(a.invStd), dz, dw, a.given(a.dk), scaling(a.dgamma), scaling(a.dbeta));
+    ops.sphereConv2dFilterBackward(t.p, a.a, a.relu, x, w, a.y, {}, a.given(a.k), a.nx, a.nw,
+                                   a.given(Behind::Rescaling, a.gamma), a.given(Behind::Rescaling, a.beta),
+                                   a.given(Behind::BatchNorm, a.mean), a.given(Behind::BatchNorm, a.invStd),
+                                   dz, dw, a.given(a.dk), a.given(Behind::Rescaling, a.dgamma),
+                                   a.given(Behind::Rescaling, a.dbeta));
   }
   void apart(Ops& ops) {
     const SphereNormCase& a = angles;
-    ops.sphereConv2dNormBackward(a.a, a.relu, a.y, {}, a.given(a.k), a.nx, a.nw, scaling(a.gamma),
-                                 scaling(a.beta), statistics(a.mean), statistics(a.invStd), a.dz, a.h, a.r,
-                                 a.q, a.given(a.dk), scaling(a.dgamma), scaling(a.dbeta));
+    ops.sphereConv2dNormBackward(a.a, a.relu, a.y, {}, a.given(a.k), a.nx, a.nw,
+                                 a.given(Behind::Rescaling, a.gamma), a.given(Behind::Rescaling, a.beta),
+                                 a.given(Behind::BatchNorm, a.mean), a.given(Behind::BatchNorm, a.invStd),
+                                 a.dz, a.h, a.r, a.q, a.given(a.dk), a.given(Behind::Rescaling, a.dgamma),
+                                 a.given(Behind::Rescaling, a.dbeta));
     ops.sphereConv2dWeightGradient(t.p, x, a.h, w, a.q, a.nw, dw);
   }
   FilterCase inFloat64() const {
@@ -96,7 +87,7 @@ double largestOf(const Array& array) {
 
 std::string nameOf(const FilterCase& f) {
   constexpr const char* kBehind[] = {"nothing", "rescale", "batch norm"};
-  return describe(f.t, f.dtype) + " " + kBehind[static_cast<int>(f.behind)] + " k " +
+  return describe(f.t, f.dtype) + " " + kBehind[static_cast<int>(f.angles.behind)] + " k " +
          std::to_string(f.angles.k.size()) + (f.angles.relu ? " relu" : "");
 }
 
@@ -110,7 +101,7 @@ void compare(const std::string& what, const FilterCase& got, const FilterCase& w
   if (a.k.size() > 0)
     expectNear(what + " dk", a.dk, numbers(b.dk), exact,
                scale * (a.k.size() == 1 ? std::sqrt(static_cast<double>(got.t.o)) : 1));
-  if (got.behind == Behind::Nothing) return;
+  if (got.angles.behind == Behind::Nothing) return;
   expectNear(what + " dgamma", a.dgamma, numbers(b.dgamma), std::min(exact, 1e-4), scale);
   expectNear(what + " dbeta", a.dbeta, numbers(b.dbeta), std::min(exact, 1e-4), scale);
 }
@@ -159,7 +150,7 @@ void checkCases(SynchronousOps& ops, int count) {
     FilterCase f = anyCase(ops, i);
     f.settle(ops);
     if (randomInteger(0, 3) == 0) f.angles.nx.set(randomInteger(0, f.angles.nx.size() - 1), 0);
-    if (randomInteger(0, 3) == 0 && f.behind == Behind::Nothing)
+    if (randomInteger(0, 3) == 0 && f.angles.behind == Behind::Nothing)
       f.angles.y.set(randomInteger(0, f.angles.y.size() - 1), kNan);
     if (randomInteger(0, 3) == 0) f.w.set(randomInteger(0, f.w.size() - 1), kInfinity);
     FilterCase apart = f, want = f.inFloat64();
@@ -172,7 +163,8 @@ void checkCases(SynchronousOps& ops, int count) {
     // h of the same bits: only the order of sums differs. Where the gradient is rounded before the angles, it
     // is not.
     apart.apart(ops);
-    if (!isHalf(f.dtype) || f.behind == Behind::Nothing || (f.behind == Behind::BatchNorm && isAligned))
+    if (!isHalf(f.dtype) || f.angles.behind == Behind::Nothing ||
+        (f.angles.behind == Behind::BatchNorm && isAligned))
       compare(what + " exactly", f, apart, 4e-6);
   }
 }
@@ -181,7 +173,7 @@ void checkCases(SynchronousOps& ops, int count) {
 void checkExtremes(SynchronousOps& ops, int count) {
   for (int i = 0; i < count; ++i) {
     FilterCase f = anyCase(ops, i);
-    if (f.behind == Behind::BatchNorm) f.behind = Behind::Rescale;
+    if (f.angles.behind == Behind::BatchNorm) f.angles.behind = Behind::Rescaling;
     for (int pixels = 0; pixels < 3; ++pixels)
       f.x.set(randomInteger(0, f.x.size() - 1),
               anyOf<double>({kNan, kInfinity, -kInfinity, 1e30, 3.4028e38}));
@@ -194,7 +186,7 @@ void checkExtremes(SynchronousOps& ops, int count) {
     apart.apart(ops);
     const std::string what = "extremes" + nameOf(f);
     expectFinite(what, f.dw);
-    if (f.behind == Behind::Nothing) compare(what, f, apart, isHalf(f.dtype) ? 1e-5 : 1e-3);
+    if (f.angles.behind == Behind::Nothing) compare(what, f, apart, isHalf(f.dtype) ? 1e-5 : 1e-3);
   }
 }
 
@@ -206,7 +198,7 @@ void checkReproducibility(SynchronousOps& ops) {
     Case t;
     t.n = 3, t.h = t.w = 14, t.c = 3, t.o = 72, t.kh = t.kw = 3;
     t.a.op = AngularOperator::Sigmoid;
-    FilterCase f(t, dtype, Behind::Rescale, true, 1);
+    FilterCase f(t, dtype, Behind::Rescaling, true, 1);
     std::vector<std::vector<std::byte>> first;
     for (int i = 0; i < 4; ++i) {
       f.together(ops, f.angles.dz);
@@ -222,7 +214,7 @@ void checkReproducibility(SynchronousOps& ops) {
 /// Empty batches: sums over nothing are zero.
 void checkEmpty(SynchronousOps& ops) {
   for (const DType dtype : kAll)
-    for (const Behind behind : {Behind::Nothing, Behind::Rescale, Behind::BatchNorm}) {
+    for (const Behind behind : {Behind::Nothing, Behind::Rescaling, Behind::BatchNorm}) {
       Case t;
       t.n = 0, t.h = t.w = 5, t.c = 3, t.o = 8, t.kh = t.kw = 3;
       FilterCase f(t, dtype, behind, true, 8);
