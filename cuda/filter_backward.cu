@@ -10,9 +10,10 @@ namespace {
 
 constexpr int kFilterColumns = 32;  // the 27 of a first layer, which sees 3x3 pixels of three channels
 
-/// What decides how filterBackward() is split: seconds of a stage on an H100, where reading 8 KiB of y and dz
-/// at a multiprocessor's share of the bandwidth takes as long as the arithmetic on them.
-constexpr double kAngleStageSeconds = 0.4e-6;
+/// What decides how filterBackward() is split: seconds of a stage on an H100. Reading 8 KiB of y and dz at a
+/// multiprocessor's share of the bandwidth takes as long as the arithmetic on them.
+constexpr double kAnglesSeconds = 0.3e-6;   // for 64 filters
+constexpr double kColumnsSeconds = 0.1e-6;  // x, element by element
 
 /// Whether h is formed while it is loaded: for filters in whole vectors, and patches that fit into one tile,
 /// as every further tile would form h once more.
@@ -39,8 +40,9 @@ void runFilters(const Context& context, FilterPass<typename Tile::T, Tile::kNorm
   const int64_t positions = g.positions(), stages = std::max<int64_t>(1, ceilDivide(positions, Tile::kDepth));
   const int64_t resident = std::clamp<int64_t>(
       context.sharedMemoryPerBlock / static_cast<int64_t>(sizeof(FilterShared<Tile>)), 1, Tile::kBlocks);
+  const double filters = std::min(g.groupFilters, Tile::kRows);
   int64_t splits =
-      SplitCosts::choose(tiles, stages, resident, kAngleStageSeconds,
+      SplitCosts::choose(tiles, stages, resident, kColumnsSeconds + kAnglesSeconds * filters / Tile::kRows,
                          static_cast<double>(rowNumbers) * sizeof(float), context.multiprocessors);
   splits = std::max(splits, ceilDivide(positions, int64_t{1} << 30));
   const int64_t stagesPerSplit = ceilDivide(stages, splits);

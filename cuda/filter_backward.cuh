@@ -25,13 +25,12 @@ struct FilterTile : WeightTile<FilterOperand<Type>, 64, Columns, false> {
   using T = Type;
   static constexpr bool kNorm = Norm;
   static constexpr int kStages = 2;  // of operands, and of y, dz and nx on their way
-  static constexpr int kBlocks = 4;
+  static constexpr int kBlocks = Norm && sizeof(T) == 2 ? 3 : 4;
   static constexpr int kSums = Norm ? kMostFilterSums : kByK + 1;
   static constexpr int kConstants = Norm ? kNormConstants : kPlainConstants;
-  // A thread forms chunks of the same filters at several positions.
   static constexpr int kChunk = 16 / sizeof(T), kChunks = Base::kRows / kChunk;
-  static constexpr int kRowStep = Base::kThreads / kChunks, kPositions = Base::kDepth / kRowStep;
-  static_assert(kChunks <= 32 && kPositions * kRowStep == Base::kDepth);
+  static constexpr int kPositions = Base::kDepth * kChunks / Base::kThreads;  // of a thread, at most
+  static_assert(kChunks <= 32 && kPositions > 0);
 };
 
 template <class Tile>
@@ -55,7 +54,9 @@ struct FilterPass {
   int splits, width;
 };
 
-/// Brings h into shared memory, and adds up what it finds on the way.
+/// Brings h into shared memory, and adds up what it finds on the way. Threads lie along the chunks that there
+/// are of the tile's filters (a power of two), the rest along positions: one has a chunk of each of its
+/// positions, all of the same filters.
 template <class Tile>
 class AngleLoader {
  public:
@@ -63,54 +64,58 @@ class AngleLoader {
 
   __device__ AngleLoader(const FilterPass<T, Tile::kNorm>& pass, FilterShared<Tile>& shared, int group,
                          int firstRow, int64_t begin, int64_t end)
-      : pass_(pass.angles),
-        shared_(shared),
-        chunk_(static_cast<int>(threadIdx.x) % Tile::kChunks),
-        row_(static_cast<int>(threadIdx.x) / Tile::kChunks) {
-    const int groupFilters = pass.geometry.groupFilters, filter = firstRow + chunk_ * Tile::kChunk;
-    left_ = arriving_ = filter < groupFilters ? static_cast<int>(end - begin) - row_ : 0;
+      : pass_(pass.angles), shared_(shared) {
+    const int groupFilters = pass.geometry.groupFilters;
+    int chunks = 1;
+    while (chunks < Tile::kChunks && chunks * Tile::kChunk < groupFilters - firstRow) chunks *= 2;
+    chunk_ = static_cast<int>(threadIdx.x) & (chunks - 1);
+    row_ = static_cast<int>(threadIdx.x) / chunks;
+    rowStep_ = Tile::kThreads / chunks;
+    const int filter = firstRow + chunk_ * Tile::kChunk;
+    left_ = filter < groupFilters ? static_cast<int>(end - begin) - row_ : 0;
     at_ = (begin + row_) * pass_.filters + int64_t{group} * groupFilters + filter;
     normAt_ = (begin + row_) * pass_.groups + group;
   }
 
-  /// Begins to bring the next positions' y, dz and nx.
-  __device__ __forceinline__ void start(int stage) {
+  /// Begins to bring y, dz and nx of positions `ahead` of those that are to be formed next.
+  __device__ __forceinline__ void start(int stage, int ahead) {
 #pragma unroll
     for (int i = 0; i < Tile::kPositions; ++i) {
-      const bool valid = arriving_ > i * Tile::kRowStep;
-      const int64_t at = at_ + i * Tile::kRowStep * pass_.filters;
+      if (row_ + i * rowStep_ >= Tile::kDepth) break;
+      const bool valid = left_ > ahead + i * rowStep_;
+      const int64_t at = at_ + i * rowStep_ * pass_.filters;
       copyAsync16(&shared_.arriving[stage][0][i][threadIdx.x], pass_.y + at, valid);
       copyAsync16(&shared_.arriving[stage][1][i][threadIdx.x], pass_.dy + at, valid);
-      copyAsync4(&shared_.norms[stage][i][threadIdx.x],
-                 pass_.nx + (normAt_ + i * Tile::kRowStep * pass_.groups), valid);
+      copyAsync4(&shared_.norms[stage][i][threadIdx.x], pass_.nx + (normAt_ + i * rowStep_ * pass_.groups),
+                 valid);
     }
     commitCopies();
-    arriving_ -= Tile::kDepth;
     at_ += Tile::kDepth * pass_.filters;
     normAt_ += Tile::kDepth * pass_.groups;
   }
 
-  /// Forms h of the positions that the last but one start() began to bring, and begins to bring others.
+  /// Forms h of the next positions, and begins to bring others into their place.
   __device__ __forceinline__ void finish(int stage) {
     waitForCopies<Tile::kStages - 1>();
     // Not unrolled: the code of one position is large, and holds enough independent work.
 #pragma unroll 1
-    for (int i = 0; i < Tile::kPositions; ++i) form(stage, i);
+    for (int i = 0; row_ + i * rowStep_ < Tile::kDepth; ++i) form(stage, i);
     left_ -= Tile::kDepth;
-    start(stage);
+    start(stage, (Tile::kStages - 1) * Tile::kDepth);
   }
 
   /// The block's sums: lanes of the same filters, then warps, in order. A barrier for the block.
   __device__ __forceinline__ void addUp() {
     const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
+    const int chunks = Tile::kThreads / rowStep_;
 #pragma unroll
     for (int s = 0; s < Tile::kSums; ++s)
 #pragma unroll
       for (int j = 0; j < Tile::kChunk; ++j) {
         float sum = sums_[j][s];
-        for (int distance = Tile::kChunks; distance < 32; distance *= 2)
+        for (int distance = chunks; distance < 32; distance *= 2)
           sum += __shfl_xor_sync(0xffffffffu, sum, distance);
-        if (lane < Tile::kChunks) shared_.sums[warp][s][chunk_ * Tile::kChunk + j] = sum;
+        if (lane < chunks) shared_.sums[warp][s][chunk_ * Tile::kChunk + j] = sum;
       }
     __syncthreads();
   }
@@ -121,7 +126,7 @@ class AngleLoader {
     const Vector<T> y = shared_.arriving[stage][0][i][threadIdx.x];
     const Vector<T> dz = shared_.arriving[stage][1][i][threadIdx.x];
     const float inverse = inverseNormOf(shared_.norms[stage][i][threadIdx.x]);
-    const bool inside = left_ > i * Tile::kRowStep;
+    const bool inside = left_ > i * rowStep_;
     Vector<T> h;
 #pragma unroll
     for (int j = 0; j < Tile::kChunk; ++j) {
@@ -143,14 +148,13 @@ class AngleLoader {
       sums_[j][kAlong] += gradient.product;
       sums_[j][kByK] += gradient.k;
     }
-    *reinterpret_cast<Vector<T>*>(shared_.operands.a[stage] +
-                                  Tile::A::at(row_ + i * Tile::kRowStep, chunk_)) = h;
+    *reinterpret_cast<Vector<T>*>(shared_.operands.a[stage] + Tile::A::at(row_ + i * rowStep_, chunk_)) = h;
   }
 
   const AngularPass<T, Tile::kNorm>& pass_;
   FilterShared<Tile>& shared_;
-  int chunk_, row_;
-  int left_, arriving_;  // positions from this thread's on: to form, to begin to bring
+  int chunk_, row_, rowStep_;
+  int left_;  // positions from this thread's on that are to be formed
   int64_t at_, normAt_;
   float sums_[Tile::kChunk][Tile::kSums] = {};
 };
@@ -174,7 +178,7 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
     putConstants<false>(pass.angles, firstFilter + i, shared.constants, i);
   AngleLoader<Tile> angles(pass, shared, group, firstRow, begin, end);
 #pragma unroll 1
-  for (int stage = 0; stage < Tile::kStages; ++stage) angles.start(stage);
+  for (int stage = 0; stage < Tile::kStages; ++stage) angles.start(stage, stage * Tile::kDepth);
   // Ends in a barrier, behind which the constants are there too.
   ColumnLoader<Tile, true> columns(g, pass.product, shared.operands, pass.x, group, 0, begin, end);
   columns.start(0);

@@ -103,9 +103,14 @@ class ColumnLoader {
     }
   }
 
+  /// Whether the next position of this thread's is before the end.
+  __device__ __forceinline__ bool isInside() const {
+    return left_ > 0;
+  }
+
   /// Begins to bring the next positions into a stage; what goes through registers is stored by finish().
   __device__ __forceinline__ void start(int stage) {
-    const int top = left_ > 0 ? position_.top(g_) : kFarOutside, left = position_.left(g_);
+    const int top = isInside() ? position_.top(g_) : kFarOutside, left = position_.left(g_);
     const int64_t corner = ((int64_t{position_.image} * g_.h + top) * g_.w + left) * g_.c;
     const auto covers = [&](const WeightColumn& column) {
       return static_cast<unsigned>(top + column.down) < static_cast<unsigned>(g_.h) &&
@@ -171,14 +176,13 @@ class WeightLoader {
         row_(static_cast<int>(threadIdx.x) / Tile::kThreadsPerRow),
         part_(static_cast<int>(threadIdx.x) % Tile::kThreadsPerRow),
         rowsLeft_(g.groupFilters - firstRow),
-        chunkedRows_(pass.chunkedRows),
-        left_(static_cast<int>(end - begin) - row_) {
+        chunkedRows_(pass.chunkedRows) {
     dy_ = dy + (begin + row_) * g.o + int64_t{group} * g.groupFilters + firstRow;
   }
 
   /// Begins to bring the next positions into a stage; what goes through registers is stored by finish().
   __device__ __forceinline__ void start(int stage) {
-    const bool inside = left_ > 0;
+    const bool inside = columns_.isInside();
     if (Tile::kChunked || chunkedRows_) {
 #pragma unroll
       for (int i = 0; i < kParts; ++i) {
@@ -194,7 +198,6 @@ class WeightLoader {
       }
     }
     dy_ += int64_t{Tile::kDepth} * g_.o;
-    left_ -= Tile::kDepth;
     columns_.start(stage);
   }
 
@@ -221,7 +224,6 @@ class WeightLoader {
   const T* dy_;  // this thread's row
   int row_, part_, rowsLeft_;
   bool chunkedRows_;
-  int left_;  // positions from this thread's on
   T values_[kElements];
 };
 

@@ -241,8 +241,8 @@ export const mutants = [
     },
     {
       name: 'positions behind the end are added',
-      find: '    const bool inside = left_ > 0;',
-      replace: '    const bool inside = left_ >= 0;',
+      find: 'return left_ > 0;',
+      replace: 'return left_ >= 0;',
       units: WEIGHTS,
     },
     {
@@ -347,19 +347,18 @@ export const mutants = [
     },
     {
       name: "a thread's second position has the norm of the first",
-      find: 'pass_.nx + (normAt_ + i * Tile::kRowStep * pass_.groups), valid);',
-      replace: 'pass_.nx + normAt_, valid);',
+      find: 'pass_.nx + (normAt_ + i * rowStep_ * pass_.groups),',
+      replace: 'pass_.nx + normAt_,',
     },
     {
       name: 'the barrier before the sums of warps are added is gone',
-      find: '        if (lane < Tile::kChunks) shared_.sums[warp][s][chunk_ * Tile::kChunk + j] = sum;\n      }\n    __syncthreads();',
-      replace:
-        '        if (lane < Tile::kChunks) shared_.sums[warp][s][chunk_ * Tile::kChunk + j] = sum;\n      }',
+      find: '        if (lane < chunks) shared_.sums[warp][s][chunk_ * Tile::kChunk + j] = sum;\n      }\n    __syncthreads();',
+      replace: '        if (lane < chunks) shared_.sums[warp][s][chunk_ * Tile::kChunk + j] = sum;\n      }',
     },
     {
       name: 'half of the lanes of a filter are left out of its sums',
-      find: 'for (int distance = Tile::kChunks; distance < 32; distance *= 2)',
-      replace: 'for (int distance = 2 * Tile::kChunks; distance < 32; distance *= 2)',
+      find: 'for (int distance = chunks; distance < 32; distance *= 2)',
+      replace: 'for (int distance = 2 * chunks; distance < 32; distance *= 2)',
     },
     {
       name: 'totals are read before all are there',
