@@ -121,12 +121,11 @@ class AngleLoader {
   }
 
  private:
-  /// Forms h of one position.
+  /// Forms h of one position. Behind the end y, dz and nx are 0, which adds 0 to each sum.
   __device__ __forceinline__ void form(int stage, int i) {
     const Vector<T> y = shared_.arriving[stage][0][i][threadIdx.x];
     const Vector<T> dz = shared_.arriving[stage][1][i][threadIdx.x];
     const float inverse = inverseNormOf(shared_.norms[stage][i][threadIdx.x]);
-    const bool inside = left_ > i * rowStep_;
     Vector<T> h;
 #pragma unroll
     for (int j = 0; j < Tile::kChunk; ++j) {
@@ -137,9 +136,9 @@ class AngleLoader {
       if constexpr (Tile::kNorm) {
         const float d = value - norm.center;
         const float passed = norm.throughRelu(pass_.relu, norm.scale, d, norm.beta, incoming);
-        sums_[j][kByGamma] += passed * d;  // 0 behind the end, where dz is
+        sums_[j][kByGamma] += passed * d;
         sums_[j][kByBeta] += passed;
-        incoming = inside ? norm.at(pass_.relu, value, incoming) : 0.0f;
+        incoming = norm.at(pass_.relu, value, incoming);
       } else if (pass_.relu && !(value > 0)) {
         incoming = 0;
       }
@@ -154,7 +153,7 @@ class AngleLoader {
   const AngularPass<T, Tile::kNorm>& pass_;
   FilterShared<Tile>& shared_;
   int chunk_, row_, rowStep_;
-  int left_;  // positions from this thread's on that are to be formed
+  int left_;  // positions from this thread's next on
   int64_t at_, normAt_;
   float sums_[Tile::kChunk][Tile::kSums] = {};
 };

@@ -341,9 +341,9 @@ export const mutants = [
       replace: 'waitForCopies<Tile::kStages>();',
     },
     {
-      name: 'what a normalisation makes of nothing is added behind the end',
-      find: 'incoming = inside ? norm.at(pass_.relu, value, incoming) : 0.0f;',
-      replace: 'incoming = norm.at(pass_.relu, value, incoming);',
+      name: 'a position behind the end is added',
+      find: 'const bool valid = left_ > ahead + i * rowStep_;',
+      replace: 'const bool valid = left_ >= ahead + i * rowStep_;',
     },
     {
       name: "a thread's second position has the norm of the first",
