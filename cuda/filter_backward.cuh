@@ -158,6 +158,44 @@ class AngleLoader {
   float sums_[Tile::kChunk][Tile::kSums] = {};
 };
 
+/// Writes a split's sums of a tile's filters, of which there are `rows`. `products`: those of this thread's
+/// lane in the product.
+template <class Tile>
+__device__ __forceinline__ void storeSplit(const FilterPass<typename Tile::T, Tile::kNorm>& pass,
+                                           const FilterShared<Tile>& shared,
+                                           const float (&products)[Tile::kRowTiles][Tile::kColumnTiles][4],
+                                           int firstFilter, int rows, int split) {
+  const int size = pass.geometry.filterSize();
+  const WarpCorner<Tile> corner;
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const auto partialOf = [&](int row) {
+    return pass.partial + (int64_t{firstFilter + row} * pass.splits + split) * pass.width;
+  };
+  for (int i = static_cast<int>(threadIdx.x); i < Tile::kSums * Tile::kRows; i += Tile::kThreads) {
+    const int s = i / Tile::kRows, row = i % Tile::kRows;
+    if (row >= rows) continue;
+    float sum = 0;
+#pragma unroll
+    for (int w = 0; w < Tile::kThreads / 32; ++w) sum += shared.sums[w][s][row];
+    partialOf(row)[size + s] = sum;
+  }
+#pragma unroll
+  for (int m = 0; m < Tile::kRowTiles; ++m)
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const int row = corner.row + lane / 4 + 16 * m + 8 * half;
+      if (row >= rows) continue;
+      float* const to = partialOf(row);
+#pragma unroll
+      for (int n = 0; n < Tile::kColumnTiles; ++n)
+#pragma unroll
+        for (int e = 0; e < 2; ++e) {
+          const int element = corner.column + 8 * n + lane % 4 * 2 + e;
+          if (element < size) to[element] = products[m][n][2 * half + e];
+        }
+    }
+}
+
 /// Grid: x = splits * row tiles, the last fastest; z = group.
 template <class Tile>
 __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
@@ -182,9 +220,7 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
   ColumnLoader<Tile, true> columns(g, pass.product, shared.operands, pass.x, group, 0, begin, end);
   columns.start(0);
 
-  const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
-  const int warpRow = warp % Tile::kWarpsDown * Tile::kWarpRows;
-  const int warpColumn = warp / Tile::kWarpsDown * Tile::kWarpColumns;
+  const WarpCorner<Tile> corner;
   float sums[Tile::kRowTiles][Tile::kColumnTiles][4] = {};
   const int stages = static_cast<int>((end - begin + Tile::kDepth - 1) / Tile::kDepth);
   for (int step = 0; step < stages; ++step) {
@@ -198,8 +234,8 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
     const auto multiply = [&](auto exact) {
 #pragma unroll
       for (int row = 0; row < Tile::kDepth; row += kStepRows<T>)
-        multiplyRows<decltype(exact)::value>(sums, shared.operands.a[stage], warpRow,
-                                             shared.operands.b[stage], warpColumn, row, typename Tile::A{},
+        multiplyRows<decltype(exact)::value>(sums, shared.operands.a[stage], corner.row,
+                                             shared.operands.b[stage], corner.column, row, typename Tile::A{},
                                              typename Tile::B{});
     };
     if (sizeof(T) == 4 && pass.exact) {
@@ -210,34 +246,7 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
   }
   waitForCopies<0>();
   angles.addUp();
-
-  const int size = g.filterSize();
-  const auto partialOf = [&](int row) {
-    return pass.partial + (int64_t{firstFilter + row} * pass.splits + split) * pass.width;
-  };
-  for (int i = static_cast<int>(threadIdx.x); i < Tile::kSums * Tile::kRows; i += Tile::kThreads) {
-    const int s = i / Tile::kRows, row = i % Tile::kRows;
-    if (row >= rows) continue;
-    float sum = 0;
-#pragma unroll
-    for (int w = 0; w < Tile::kThreads / 32; ++w) sum += shared.sums[w][s][row];
-    partialOf(row)[size + s] = sum;
-  }
-#pragma unroll
-  for (int m = 0; m < Tile::kRowTiles; ++m)
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      const int row = warpRow + lane / 4 + 16 * m + 8 * half;
-      if (row >= rows) continue;
-      float* const to = partialOf(row);
-#pragma unroll
-      for (int n = 0; n < Tile::kColumnTiles; ++n)
-#pragma unroll
-        for (int e = 0; e < 2; ++e) {
-          const int element = warpColumn + 8 * n + lane % 4 * 2 + e;
-          if (element < size) to[element] = sums[m][n][2 * half + e];
-        }
-    }
+  storeSplit<Tile>(pass, shared, sums, firstFilter, rows, split);
 }
 
 constexpr int kFilterTotalsThreads = 1024;

@@ -30,6 +30,18 @@ struct WeightTile {
   static_assert(Rows % (16 * kWarpsDown) == 0 && kWarpColumns % 16 == 0);
 };
 
+/// A warp's first filter and column in the tile.
+template <class Tile>
+struct WarpCorner {
+  int row, column;
+
+  __device__ __forceinline__ WarpCorner() {
+    const int warp = static_cast<int>(threadIdx.x) / 32;
+    row = warp % Tile::kWarpsDown * Tile::kWarpRows;
+    column = warp / Tile::kWarpsDown * Tile::kWarpColumns;
+  }
+};
+
 /// One column of x's side: its tap's place and the offset from the patch's first element.
 struct WeightColumn {
   int down, across, offset;
@@ -243,9 +255,8 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
                 end = min(g.positions(), begin + pass.positionsPerSplit);
   const int firstRow = rowTile * Tile::kRows, firstColumn = columnTile * Tile::kColumns;
 
-  const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
-  const int warpRow = warp % Tile::kWarpsDown * Tile::kWarpRows;
-  const int warpColumn = warp / Tile::kWarpsDown * Tile::kWarpColumns;
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const WarpCorner<Tile> corner;
   float sums[Tile::kRowTiles][Tile::kColumnTiles][4] = {};
 
   WeightLoader<Tile> loader(g, pass, shared, out.dy, out.x, group, firstRow, firstColumn, begin, end);
@@ -268,15 +279,15 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
     commitCopies();
 #pragma unroll
     for (int row = 0; row < Tile::kDepth; row += kStepRows<T>)
-      multiplyRows<Tile::Operand::kExact>(sums, shared.a[reading], warpRow, shared.b[reading], warpColumn,
-                                          row, typename Tile::A{}, typename Tile::B{});
+      multiplyRows<Tile::Operand::kExact>(sums, shared.a[reading], corner.row, shared.b[reading],
+                                          corner.column, row, typename Tile::A{}, typename Tile::B{});
     if (more) loader.finish(writing);
     reading = reading == Tile::kStages - 1 ? 0 : reading + 1;
     writing = writing == Tile::kStages - 1 ? 0 : writing + 1;
   }
 
   const int size = g.filterSize();
-  const int row = firstRow + warpRow + lane / 4, column = firstColumn + warpColumn + lane % 4 * 2;
+  const int row = firstRow + corner.row + lane / 4, column = firstColumn + corner.column + lane % 4 * 2;
   bool finite = true;
 #pragma unroll
   for (int m = 0; m < Tile::kRowTiles; ++m)
