@@ -60,6 +60,11 @@ struct AngularShared {
   ColumnSumsShared<Compute<T>, Width, Vectors, Sums> sums;
 };
 
+template <class T, int Width>
+struct alignas(Width * sizeof(T)) Elements {
+  T at[Width];
+};
+
 /// A field of a filter's NormGradient.
 template <class T>
 __device__ __forceinline__ Compute<T> normConstant(const AngularPass<T, true>& pass, int which,
@@ -116,11 +121,6 @@ __device__ __forceinline__ FilterConstants<C> constantsOf(AngularOperator op,
                    constant(kShift)};
   return filter;
 }
-
-template <class T, int Width>
-struct alignas(Width * sizeof(T)) Elements {
-  T at[Width];
-};
 
 /// `FromCosine`: the derivatives come from c itself instead of y.
 template <class T, int Width, int Vectors, bool FromCosine, bool Norm, int Sums>
