@@ -36,11 +36,13 @@ struct FilterTile : WeightTile<FilterOperand<Type>, 64, Columns, false> {
 template <class Tile>
 struct FilterShared {
   WeightShared<Tile> operands;
-  // Each thread reads only what it has copied here itself.
-  Vector<typename Tile::T> arriving[Tile::kStages][2][Tile::kPositions][Tile::kThreads];
+  union {
+    // Each thread reads only what it has copied here itself.
+    Vector<typename Tile::T> arriving[Tile::kStages][2][Tile::kPositions][Tile::kThreads];
+    float sums[Tile::kThreads / 32][Tile::kSums][Tile::kRows];  // in the end
+  };
   float norms[Tile::kStages][Tile::kPositions][Tile::kThreads];
   float constants[Tile::kConstants][Tile::kChunk][Tile::kChunks];
-  float sums[Tile::kThreads / 32][Tile::kSums][Tile::kRows];
 };
 
 template <class T, bool Norm>
@@ -106,6 +108,9 @@ class AngleLoader {
 
   /// The block's sums: lanes of the same filters, then warps, in order. A barrier for the block.
   __device__ __forceinline__ void addUp() {
+    // What is still on its way must not land on them.
+    waitForCopies<0>();
+    __syncthreads();
     const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
     const int chunks = Tile::kThreads / rowStep_;
 #pragma unroll
@@ -244,7 +249,6 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
       multiply(std::false_type{});
     }
   }
-  waitForCopies<0>();
   angles.addUp();
   storeSplit<Tile>(pass, shared, sums, firstFilter, rows, split);
 }

@@ -356,6 +356,11 @@ export const mutants = [
       replace: '        if (lane < chunks) shared_.sums[warp][s][chunk_ * Tile::kChunk + j] = sum;\n      }',
     },
     {
+      name: 'copies land on the sums',
+      find: '    waitForCopies<0>();\n    __syncthreads();',
+      replace: '    waitForCopies<0>();',
+    },
+    {
       name: 'half of the lanes of a filter are left out of its sums',
       find: 'for (int distance = chunks; distance < 32; distance *= 2)',
       replace: 'for (int distance = 2 * chunks; distance < 32; distance *= 2)',
