@@ -10,8 +10,8 @@ namespace {
 
 constexpr int kFilterColumns = 32;  // the 27 of a first layer, which sees 3x3 pixels of three channels
 
-/// What decides how filterBackward() is split: seconds of a stage on an H100. Reading 8 KiB of y and dz at a
-/// multiprocessor's share of the bandwidth takes as long as the arithmetic on them.
+/// What decides how filterBackward() is split: seconds of a stage on an H100, estimated from its bytes (8 KiB
+/// of y and dz at a multiprocessor's share of the bandwidth) and its instructions, which take about as long.
 constexpr double kAnglesSeconds = 0.3e-6;   // for 64 filters
 constexpr double kColumnsSeconds = 0.1e-6;  // x, element by element
 
@@ -22,9 +22,9 @@ bool isFormedWhileLoading(const ConvShape& shape, const Tensor& y, const Tensor&
          shape.groupFilters * static_cast<int64_t>(sizeOf(y.dtype)) % 16 == 0 && areAligned(y.data, dz.data);
 }
 
-/// Two launches. The first reads y and dz once (the rows of x that its 64 filters share come from the cache)
-/// and writes a few thousand numbers a block; the second adds those up. As two passes, y and dz were read, h
-/// written and read again.
+/// Two launches. The first reads y and dz once, 4 bytes of each result in 16 bits, and x, whose pixels the
+/// patches share, mostly from the cache; it writes a few thousand numbers a block, which the second adds up.
+/// With h in memory, written and read again, it is 8 bytes.
 template <class Tile>
 void runFilters(const Context& context, FilterPass<typename Tile::T, Tile::kNorm> pass,
                 FilterTotals<typename Tile::T> totals) {
