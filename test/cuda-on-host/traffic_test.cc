@@ -37,9 +37,27 @@ void runConvolution(SynchronousOps& ops, const Case& t, const Kind& kind) {
   o.sphereConv2dWeightGradient(t.p, x, y, w, q, nw, dw);
 }
 
+/// A first layer without a gradient of its input.
+void runFirstLayer(SynchronousOps& ops, const Kind& kind) {
+  Case t;
+  t.h = t.w = 18;
+  t.c = 3;
+  t.o = 64;
+  t.kh = t.kw = 3;
+  t.p.padTop = t.p.padLeft = 1;
+  t.a.op = AngularOperator::Linear;
+  const Aligned x(kind.dtype, xShape(t)), w(kind.dtype, wShape(t)), y(kind.dtype, yShape(t)),
+      dz(kind.dtype, yShape(t)), dw(kind.dtype, wShape(t)), nx(DType::Float32, rShape(t)),
+      nw(DType::Float32, dims({t.o}));
+  static_cast<Ops&>(ops).sphereConv2dFilterBackward(t.p, t.a, true, x, w, y, {}, {}, nx, nw, {}, {}, {}, {},
+                                                    dz, dw, {}, {}, {});
+}
+
 /// Sizes for which one multiprocessor gets each of the wide tiles, and many split the sums.
 void runAll(SynchronousOps& ops) {
-  for (const Kind& kind : kKinds)
+  for (const Kind& kind : kKinds) {
+    ops.context().precision = kind.precision;
+    runFirstLayer(ops, kind);
     for (const int64_t filters : {32, 64, 96, 128, 192})
       for (const int processors : {1, 16}) {
         Case t;
@@ -49,12 +67,12 @@ void runAll(SynchronousOps& ops) {
         t.kh = t.kw = processors == 1 ? 2 : 1;
         t.p.padTop = 1;
         t.p.strideW = filters == 64 ? 2 : 1;
-        ops.context().precision = kind.precision;
         ops.context().multiprocessors = processors;
         runConvolution(ops, t, kind);
         std::swap(t.c, t.o);
         runConvolution(ops, t, kind);
       }
+  }
 }
 
 int run(bool table) {
