@@ -5,16 +5,14 @@
 #include <algorithm>
 #include <iterator>
 
+#include "rounding.h"
+
 namespace spherenet::cpu {
 namespace {
 
 /// Memory is taken in whole huge pages, which spare the TLB: activations are read in long runs from many
 /// places.
 constexpr size_t kHugePage = size_t{2} << 20;
-
-constexpr size_t roundUpTo(size_t bytes, size_t multiple) {
-  return (bytes + multiple - 1) / multiple * multiple;
-}
 
 /// Addresses without memory behind them, which no limit but that of the address space counts.
 char* reserve(size_t bytes) {
@@ -25,11 +23,11 @@ char* reserve(size_t bytes) {
 }  // namespace
 
 Arena::Arena(size_t bytes, size_t least) {
-  least = roundUpTo(least, kHugePage) + kHugePage;
-  for (size_t size = std::max(roundUpTo(bytes, kHugePage), least); size >= least; size /= 2) {
+  least = roundUp(least, kHugePage) + kHugePage;
+  for (size_t size = std::max(roundUp(bytes, kHugePage), least); size >= least; size /= 2) {
     if (!(begin_ = reserve(size))) continue;
     const size_t before =
-        roundUpTo(reinterpret_cast<uintptr_t>(begin_), kHugePage) - reinterpret_cast<uintptr_t>(begin_);
+        roundUp(reinterpret_cast<uintptr_t>(begin_), kHugePage) - reinterpret_cast<uintptr_t>(begin_);
     // The ends that are not whole huge pages are given back.
     const size_t after = (size - before) % kHugePage;
     if (before) munmap(begin_, before);
@@ -51,11 +49,11 @@ Arena::Blocks::const_iterator Arena::firstFit(size_t bytes) const {
 }
 
 size_t Arena::growthFor(size_t bytes) const {
-  bytes = roundUpTo(bytes, kGranule);
+  bytes = roundUp(bytes, kGranule);
   if (const auto block = firstFit(bytes); block != blocks_.end())
     return bytes - std::min(bytes, block->second.resident);
   const Block end = freeEnd();
-  const bool fits = roundUpTo(bytes - end.size, kHugePage) <= reserved_ - committed_;
+  const bool fits = roundUp(bytes - end.size, kHugePage) <= reserved_ - committed_;
   return fits ? bytes - end.resident : SIZE_MAX;
 }
 
@@ -92,7 +90,7 @@ void Arena::removeFree(Blocks::iterator block) {
 }
 
 bool Arena::growBy(size_t bytes) {
-  bytes = roundUpTo(bytes, kHugePage);
+  bytes = roundUp(bytes, kHugePage);
   if (bytes > reserved_ - committed_) return false;
   char* const end = begin_ + committed_;
   if (mprotect(end, bytes, PROT_READ | PROT_WRITE) != 0) return false;
@@ -105,7 +103,7 @@ bool Arena::growBy(size_t bytes) {
 }
 
 void* Arena::allocate(size_t bytes) {
-  bytes = roundUpTo(bytes, kGranule);
+  bytes = roundUp(bytes, kGranule);
   auto found = firstFit(bytes);
   if (found == blocks_.end()) {
     if (!growBy(bytes - freeEnd().size)) return nullptr;

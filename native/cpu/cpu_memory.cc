@@ -8,6 +8,8 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "rounding.h"
+
 namespace spherenet::cpu {
 namespace {
 
@@ -22,10 +24,9 @@ constexpr size_t kSmallest = 1 << 20;
 
 /// Eight classes per power of two: at most an eighth of a small block is unused, and few classes exist.
 size_t sizeClass(size_t bytes) {
-  if (bytes >= kSmallest) return (bytes + Arena::kGranule - 1) / Arena::kGranule * Arena::kGranule;
-  if (bytes <= 1024) return std::max<size_t>((bytes + kAlignment - 1) / kAlignment, 1) * kAlignment;
-  const size_t step = std::bit_floor(bytes - 1) / 8;
-  return (bytes + step - 1) / step * step;
+  if (bytes >= kSmallest) return roundUp(bytes, Arena::kGranule);
+  if (bytes <= 1024) return roundUp(std::max<size_t>(bytes, 1), kAlignment);
+  return roundUp(bytes, std::bit_floor(bytes - 1) / 8);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "../axes.h"
 #include "../tensor.h"
 #include "half.h"
+#include "rounding.h"
 
 /// Before a loop whose iterations do not depend on each other, even where an output is the very memory of an
 /// input: lets the compiler vectorise it without a check for overlap, which such calls would fail.
@@ -22,10 +23,6 @@ namespace spherenet::cpu {
 
 /// Elements that make a task worth handing to another thread.
 constexpr int64_t kGrain = 16384;
-
-constexpr int64_t ceilDivide(int64_t a, int64_t b) {
-  return (a + b - 1) / b;
-}
 
 /// Rows of `width` elements per task.
 constexpr int64_t grainOfRows(int64_t width) {

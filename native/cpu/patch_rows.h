@@ -10,10 +10,6 @@
 
 namespace spherenet::cpu {
 
-constexpr int64_t roundUp(int64_t value, int64_t multiple) {
-  return (value + multiple - 1) / multiple * multiple;
-}
-
 /// Packed rows of one task: about a quarter of a second-level cache.
 constexpr int64_t kPackedBytes = 256 * 1024;
 
