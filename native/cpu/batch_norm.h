@@ -137,9 +137,21 @@ void forEachTile(const Layout& l, const F& body) {
   parallelRanges(l.rows, grain, [&](int64_t begin, int64_t end) { forEachTile(l, begin, end, body); });
 }
 
-/// y = (x - center) * factor + shift, per channel. The center's rounding error is made good in the shift:
-/// subtracting first keeps the digits that x * factor + (shift - center * factor) would lose. Relu: not below
-/// 0.
+/// gamma (x - mean) invStd + beta of a channel as (x - center) * factor + shift. The center's rounding error
+/// is made good in the shift: subtracting first keeps the digits that x * factor + (shift - center * factor)
+/// would lose.
+template <class T>
+struct Normalization {
+  T center, factor, shift;
+
+  Normalization(T gamma, T beta, double mean, double invStd) : center(static_cast<T>(mean)) {
+    const double scale = static_cast<double>(gamma) * invStd;
+    factor = static_cast<T>(scale);
+    shift = static_cast<T>(static_cast<double>(beta) - (mean - static_cast<double>(center)) * scale);
+  }
+};
+
+/// y = gamma (x - mean) invStd + beta; Relu: not below 0.
 template <bool Relu, class T, class Mean, class Scale>
 void normalize(const Layout& l, const T* x, const T* gamma, const T* beta, const Mean& mean,
                const Scale& invStd, T* y) {
@@ -148,12 +160,8 @@ void normalize(const Layout& l, const T* x, const T* gamma, const T* beta, const
   T* factor = center + lanes;
   T* shift = factor + lanes;
   for (int64_t c = 0; c < l.channels; ++c) {
-    const double scale = static_cast<double>(gamma[c]) * invStd(c);
-    const double average = mean(c);
-    center[c] = static_cast<T>(average);
-    factor[c] = static_cast<T>(scale);
-    shift[c] =
-        static_cast<T>(static_cast<double>(beta[c]) - (average - static_cast<double>(center[c])) * scale);
+    const Normalization<T> channel(gamma[c], beta[c], mean(c), invStd(c));
+    center[c] = channel.center, factor[c] = channel.factor, shift[c] = channel.shift;
   }
   for (T* values : {center, factor, shift}) spreadTile(l, values);
   forEachTile(l, [&](int64_t offset, int64_t count) {
@@ -170,7 +178,6 @@ void normalize(const Layout& l, const T* x, const T* gamma, const T* beta, const
 /// The gradient of a batch norm's input, given that of its output or, Relu, of what the ReLU makes of that.
 ///   dx = gamma invStd (dy - mean(dy) - xhat mean(dy xhat)) = scale dy + slope (x - mean) + shift
 /// Without statistics that of gamma x + beta, without gamma that of x.
-/// Whoever asks for rows must not have used ScratchSlot::Output since the construction.
 template <class T, bool Relu>
 class Gradient {
  public:
@@ -181,7 +188,7 @@ class Gradient {
     const Layout& l = layout_;
     const T *gamma = gammaTensor.as<T>(), *invStd = invStdTensor.as<T>(), *given = mean.as<T>();
     const int64_t lanes = l.channels * l.repeat;
-    T* const memory = scratch<T>(ScratchSlot::Output, 6 * lanes);
+    T* const memory = scratch<T>(ScratchSlot::NormConstants, 6 * lanes);
     T *const scale = memory, *const slope = scale + lanes, *const shift = slope + lanes,
              *const center = shift + lanes, *const reluFactor = center + lanes,
              *const reluShift = reluFactor + lanes;

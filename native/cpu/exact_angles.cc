@@ -5,6 +5,7 @@
 #include <numbers>
 
 #include "parallel.h"
+#include "rounding.h"
 #include "scratch.h"
 
 namespace spherenet::cpu {
@@ -59,7 +60,7 @@ void exactAngularBackward(const AngularParams& a, const Tensor& c, const Tensor&
                           const Tensor& q, const Tensor& dk) {
   const int64_t filters = c.shape[c.shape.rank - 1], groups = nx.shape[nx.shape.rank - 1];
   const int64_t rows = c.size() / filters, groupFilters = filters / groups;
-  const int64_t ranges = (rows + kRows - 1) / kRows;
+  const int64_t ranges = ceilDivide(rows, kRows);
   const double *cosines = c.as<double>(), *gradients = dy.as<double>();
   const double *patchNorms = nx.as<double>(), *filterNorms = nw.as<double>();
   double *const products = h.as<double>(), *const radial = r.as<double>();
@@ -77,12 +78,12 @@ void exactAngularBackward(const AngularParams& a, const Tensor& c, const Tensor&
           const Angle angle = angleAt(a.op, cosines[i], curvature(a, k, filter));
           const bool defined =
               cosines[i] == cosines[i];  // a patch with NaN or infinities passes nothing back
-          const double gradient = defined ? gradients[i] * angle.slope : 0;
+          const double given = gradients[i], gradient = defined ? given * angle.slope : 0;
           const double along = defined ? gradient * cosines[i] : 0;
           products[i] = gradient * inverse * inverseOf(filterNorms[filter]);
           sum += along;
           qs[filter] += along;
-          if (defined) qs[filters + filter] += gradients[i] * angle.kSlope;
+          if (defined) qs[filters + filter] += given * angle.kSlope;
         }
         radial[row * groups + group] = sum * inverse * inverse;
       }

@@ -91,6 +91,7 @@ void rowProduct(const simd::PackJob<T>& pack, const simd::GemmJob<T>& product, i
     if (product.other) part.other = product.other + column;
     if (product.bias) part.bias = product.bias + column;
     part.filters = product.filters.from(column);
+    part.following = product.following.from(column);
     kernel.gemm(part);
     part.fromMemory = false;
   }

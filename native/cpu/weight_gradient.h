@@ -66,8 +66,8 @@ struct WeightGradientTask {
   int64_t begin() const { return panels.begin(firstPanel); }
   int64_t end() const { return panels.begin(lastPanel - 1) + panels.width(lastPanel - 1); }
 
-  /// dw += the product over positions [first, last); `product` has a, rows and out for position, filter and
-  /// column 0.
+  /// dw += the product over positions [first, last); `product` has a for the first of them, and rows and out
+  /// for filter and column 0.
   void run(simd::PackJob<T> pack, simd::GemmJob<T> product, int64_t first, int64_t last) const {
     const auto& kernel = simd::kernels().set<T>();
     const T* const dy = product.a;
@@ -82,7 +82,7 @@ struct WeightGradientTask {
     for (int64_t row = first; row < last; row += blockRows) {
       pack.rowBegin = row;
       pack.rowEnd = std::min(last, row + blockRows);
-      product.a = dy + row * product.aStep;
+      product.a = dy + (row - first) * product.aStep;
       product.steps = pack.rowEnd - row;
       const Window<T> window = read(pack);
       if (fromWindow) product.stepStarts = window.rowStarts;
@@ -116,7 +116,7 @@ template <class T>
 struct DirectWeightGradient {
   const Conv2dParams& p;
   const ConvShape& s;
-  const T *x, *dy;
+  const T* x;
   bool finiteOnly;
 
   const simd::KernelSet<T>& kernel = simd::kernels().set<T>();
@@ -132,15 +132,13 @@ struct DirectWeightGradient {
   /// Whether there is little of dw and much to read, which every task that has some of dw would have to do.
   bool sharesPositions() const { return s.o * size <= 16 * kRangeRows && s.positions() >= 16 * kRangeRows; }
 
-  /// to[filter * size ...] = the sums over positions [begin, end) for some filters of a group, from
-  /// `firstFilter` on, and panels.
-  void sum(int64_t group, int64_t firstFilter, int64_t filters, int64_t firstPanel, int64_t lastPanel,
-           int64_t begin, int64_t end, T* to) const {
+  /// to[filter * size ...] += the sums over positions [begin, end), the first of which has its dy at `dy`,
+  /// for some filters of a group, from `firstFilter` on, and panels.
+  void add(int64_t group, int64_t firstFilter, int64_t filters, int64_t firstPanel, int64_t lastPanel,
+           int64_t begin, int64_t end, const T* dy, T* to) const {
     const simd::PatchMap map = inputPatches(p, s, group);
     const WeightGradientTask<T> task{map,        layout,     panels,    access,
                                      fromWindow, firstPanel, lastPanel, blockRows};
-    for (int64_t filter = 0; filter < filters; ++filter)
-      std::fill(to + filter * size + task.begin(), to + filter * size + task.end(), T(0));
     simd::PackJob<T> pack;
     pack.source = x;
     pack.finiteOnly = finiteOnly;
@@ -156,7 +154,7 @@ struct DirectWeightGradient {
 
   /// Each task has elements of dw for itself.
   template <class Finish>
-  void byElements(T* dw, const Finish& finish) const {
+  void byElements(const T* dy, T* dw, const Finish& finish) const {
     const int64_t packed = kPackedBytes / (blockRows * kernel.panel * static_cast<int64_t>(sizeof(T)));
     const WeightTasks tasks(panels.count, s.groupFilters, kernel.tileRows,
                             fromWindow ? panels.count : std::max<int64_t>(1, packed), fromWindow ? 0.5 : 4);
@@ -167,29 +165,50 @@ struct DirectWeightGradient {
                     lastPanel = panels.count * (k + 1) / tasks.panelTasks;
       const int64_t begin = group * s.groupFilters + s.groupFilters * f / tasks.filterTasks,
                     end = group * s.groupFilters + s.groupFilters * (f + 1) / tasks.filterTasks;
-      sum(group, begin, end - begin, firstPanel, lastPanel, 0, s.positions(), dw + begin * size);
-      const int64_t lastColumn = panels.begin(lastPanel - 1) + panels.width(lastPanel - 1);
+      const int64_t firstColumn = panels.begin(firstPanel),
+                    lastColumn = panels.begin(lastPanel - 1) + panels.width(lastPanel - 1);
       for (int64_t filter = begin; filter < end; ++filter)
-        finish(filter, panels.begin(firstPanel), lastColumn);
+        std::fill(dw + filter * size + firstColumn, dw + filter * size + lastColumn, T(0));
+      add(group, begin, end - begin, firstPanel, lastPanel, 0, s.positions(), dy, dw + begin * size);
+      for (int64_t filter = begin; filter < end; ++filter) finish(filter, firstColumn, lastColumn);
     });
   }
 
-  /// Each task has some positions, and the sums of all are added up afterwards.
-  template <class Finish>
-  void byPositions(T* dw, const Finish& finish) const {
-    const int64_t ranges = ceilDivide(s.positions(), kRangeRows), elements = s.o * size;
-    T* const partial = scratch<T>(ScratchSlot::Partials, ranges * elements);
-    parallelTasks(s.groups * ranges, [&](int64_t task) {
-      const int64_t group = task % s.groups, range = task / s.groups, begin = range * kRangeRows;
-      sum(group, group * s.groupFilters, s.groupFilters, 0, panels.count, begin,
-          std::min(s.positions(), begin + kRangeRows),
-          partial + range * elements + group * s.groupFilters * size);
+  /// Sums over ranges of positions, `stride` elements apart: of dw, and behind it others.
+  struct RangeSums {
+    const T* values;
+    int64_t ranges, stride;
+  };
+
+  /// Each task has some positions. dyOf(begin, end, sums) gives the rows of dy of some of them, at most
+  /// `blockRows`, and may add to sums of its own, of which there are `others`.
+  template <class GradientRows>
+  RangeSums sumByPositions(int64_t blockRows, int64_t others, const GradientRows& dyOf) const {
+    const int64_t ranges = ceilDivide(s.positions(), kRangeRows), elements = s.o * size,
+                  stride = elements + others;
+    T* const sums = scratch<T>(ScratchSlot::Partials, ranges * stride);
+    parallelRanges(s.positions(), kRangeRows, [&](int64_t rangeBegin, int64_t rangeEnd) {
+      T* const own = sums + rangeBegin / kRangeRows * stride;
+      std::fill_n(own, stride, T(0));
+      for (int64_t begin = rangeBegin; begin < rangeEnd; begin += blockRows) {
+        const int64_t end = std::min(rangeEnd, begin + blockRows);
+        const T* const dy = dyOf(begin, end, own + elements);
+        for (int64_t group = 0; group < s.groups; ++group) {
+          const int64_t firstFilter = group * s.groupFilters;
+          add(group, firstFilter, s.groupFilters, 0, panels.count, begin, end, dy, own + firstFilter * size);
+        }
+      }
     });
+    return {sums, ranges, stride};
+  }
+
+  template <class Finish>
+  void addRanges(const RangeSums& sums, T* dw, const Finish& finish) const {
     parallelRanges(s.o, 8, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin * size; i < end * size; ++i) {
         double total = 0;
-        for (int64_t range = 0; range < ranges; ++range)
-          total += static_cast<double>(partial[range * elements + i]);
+        for (int64_t range = 0; range < sums.ranges; ++range)
+          total += static_cast<double>(sums.values[range * sums.stride + i]);
         dw[i] = static_cast<T>(total);
       }
       for (int64_t filter = begin; filter < end; ++filter) finish(filter, 0, size);
@@ -213,9 +232,10 @@ void weightGradient(const Conv2dParams& p, const ConvShape& s, const T* x, const
       return;
     }
   }
-  const DirectWeightGradient<T> direct{p, s, x, dy, finiteOnly};
-  if (direct.sharesPositions()) return direct.byPositions(dw, finish);
-  direct.byElements(dw, finish);
+  const DirectWeightGradient<T> direct{p, s, x, finiteOnly};
+  if (!direct.sharesPositions()) return direct.byElements(dy, dw, finish);
+  const auto dyOf = [&](int64_t begin, int64_t, T*) { return dy + begin * s.o; };
+  direct.addRanges(direct.sumByPositions(direct.kRangeRows, 0, dyOf), dw, finish);
 }
 
 }  // namespace spherenet::cpu

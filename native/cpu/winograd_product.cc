@@ -201,6 +201,7 @@ struct Product {
     if (job.other) job.other += output.base + column;
     if (job.bias) job.bias += column;
     job.filters = epilogue.filters.from(column);
+    job.following = epilogue.following.from(column);
     job.inverseRowNorms = job.rowFactors = values ? values + begin * kTileOutputs : nullptr;
     simd::kernels().winograd->outputs({outputs, &job, output.imageStride, output.iStride, output.jStride,
                                        begin, end, products, productStride, tileFlags});

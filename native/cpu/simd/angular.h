@@ -107,7 +107,7 @@ void angularBackwardWith(const AngularBackwardJob<typename S::T>& job) {
         storePart<S>(job.h + first + j, gradient * inverse * load<S>(job.filters.inverseNorm + filter),
                      width);
         if constexpr (Depthwise) {
-          storePart<S>(job.r + first + j, product * inverse * inverse, width);
+          if (job.r) storePart<S>(job.r + first + j, product * inverse * inverse, width);
         } else {
           products += product;
         }
@@ -117,7 +117,7 @@ void angularBackwardWith(const AngularBackwardJob<typename S::T>& job) {
           store<S>(job.kSums + filter, load<S>(job.kSums + filter) + k);
         }
       }
-      if constexpr (!Depthwise) job.r[row * job.groups + group] = S::sum(products) * inverse[0] * inverse[0];
+      if (!Depthwise && job.r) job.r[row * job.groups + group] = S::sum(products) * inverse[0] * inverse[0];
     }
   }
 }

@@ -152,7 +152,15 @@ constexpr ProductTiles<S> productTiles(Indices<Row...>) {
   return {{{productTile<S, RowMajor, Onto, Row + 1, 1>, productTile<S, RowMajor, Onto, Row + 1, 2>}...}};
 }
 
-/// g of cosines in two stages, the second of which is `rest`: the whole would be a chain of operations so
+/// What follows y, whose first lane is of `filter`.
+template <class S>
+SPHERENET_INLINE typename S::V followed(const Following<typename S::T>& f, typename S::V y, int64_t filter) {
+  if (f.factor)
+    y = S::mulAdd(y - load<S>(f.center + filter), load<S>(f.factor + filter), load<S>(f.shift + filter));
+  return f.relu ? atLeast<S>(y, typename S::V{}) : y;
+}
+
+/// g of cosines in two stages, the second of which is in `rest`: the whole would be a chain of operations so
 /// long that a core cannot hold enough of them to overlap. `filter` is the constants' place of the first
 /// lane.
 template <class S, Epilogue E>
@@ -165,38 +173,39 @@ SPHERENET_INLINE typename S::V angle(const FilterConstants<typename S::T>& filte
   return vectorAsin<S>(c) * load<S>(filters.slope + filter);
 }
 
-template <class S, Epilogue E>
-SPHERENET_INLINE typename S::V rest(const FilterConstants<typename S::T>& filters, typename S::V v,
-                                    int64_t filter) {
-  if constexpr (E == Epilogue::Sigmoid) return vectorTanh<S>(v) * load<S>(filters.gain + filter);
+/// `job`: GemmJob or AnglesJob. Followed: something follows the angles.
+template <class S, Epilogue E, bool Followed, class Job>
+SPHERENET_INLINE typename S::V rest(const Job& job, typename S::V v, int64_t filter) {
+  if constexpr (E == Epilogue::Sigmoid) v = vectorTanh<S>(v) * load<S>(job.filters.gain + filter);
+  if constexpr (Followed) v = followed<S>(job.following, v, filter);
   return v;
 }
 
 template <class S, Epilogue E>
-void anglesWith(const FilterConstants<typename S::T>& filters, typename S::T* y, int64_t rows,
-                int64_t columns) {
-  for (int64_t i = 0; i < rows; ++i, y += columns)
-    for (int64_t j = 0; j < columns; j += S::lanes)
-      storePart<S>(y + j, rest<S, E>(filters, angle<S, E>(filters, loadPart<S>(y + j, columns - j), j), j),
-                   columns - j);
+void anglesWith(const AnglesJob<typename S::T>& job) {
+  for (int64_t i = 0; i < job.rows; ++i)
+    for (int64_t j = 0; j < job.columns; j += S::lanes) {
+      typename S::T* const y = job.y + i * job.columns + j;
+      const auto angles = angle<S, E>(job.filters, loadPart<S>(y, job.columns - j), j);
+      storePart<S>(y, rest<S, E, true>(job, angles, j), job.columns - j);
+    }
 }
 
 template <class S>
-void angles(AngularOperator op, const FilterConstants<typename S::T>& filters, typename S::T* y, int64_t rows,
-            int64_t columns) {
-  switch (op) {
+void angles(const AnglesJob<typename S::T>& job) {
+  switch (job.op) {
     case AngularOperator::Cosine:
-      return anglesWith<S, Epilogue::Cosine>(filters, y, rows, columns);
+      return anglesWith<S, Epilogue::Cosine>(job);
     case AngularOperator::Linear:
-      return anglesWith<S, Epilogue::Linear>(filters, y, rows, columns);
+      return anglesWith<S, Epilogue::Linear>(job);
     case AngularOperator::Sigmoid:
-      return anglesWith<S, Epilogue::Sigmoid>(filters, y, rows, columns);
+      return anglesWith<S, Epilogue::Sigmoid>(job);
     case AngularOperator::SquaredCosine:
-      return anglesWith<S, Epilogue::SquaredCosine>(filters, y, rows, columns);
+      return anglesWith<S, Epilogue::SquaredCosine>(job);
   }
 }
 
-/// The result for one vector of a tile's row, but for the `rest` of an angle. `filter` is its first column in
+/// The result for one vector of a tile's row, but for the `rest` of it. `filter` is its first column in
 /// the panel, `width` how many of its lanes count.
 template <class S, Epilogue E>
 SPHERENET_INLINE typename S::V finish(const GemmJob<typename S::T>& job, typename S::V v,
@@ -213,7 +222,7 @@ SPHERENET_INLINE typename S::V finish(const GemmJob<typename S::T>& job, typenam
   }
 }
 
-template <class S, Epilogue E>
+template <class S, Epilogue E, bool Followed>
 void finishTile(const GemmJob<typename S::T>& job, int64_t firstRow, int64_t rows, typename S::T* tile) {
   using T = typename S::T;
   constexpr bool usesRow = E != Epilogue::Store && E != Epilogue::Add;
@@ -233,7 +242,7 @@ void finishTile(const GemmJob<typename S::T>& job, int64_t firstRow, int64_t row
       if constexpr (E == Epilogue::Sigmoid) {
         store<S>(at, v);
       } else {
-        storePart<S>(out, v, job.columns - j);
+        storePart<S>(out, rest<S, E, Followed>(job, v, j), job.columns - j);
       }
     }
   }
@@ -242,7 +251,7 @@ void finishTile(const GemmJob<typename S::T>& job, int64_t firstRow, int64_t row
       T* const out = job.out + (job.rowOffsets ? job.rowOffsets[firstRow + i] : (firstRow + i) * job.outRow);
       for (int64_t j = 0; j < job.columns; j += S::lanes) {
         const auto v = load<S>(tile + i * kTileVectors * S::lanes + j);
-        storePart<S>(out + j, rest<S, E>(job.filters, v, j), job.columns - j);
+        storePart<S>(out + j, rest<S, E, Followed>(job, v, j), job.columns - j);
       }
     }
   }
@@ -299,7 +308,12 @@ void gemmWith(const GemmJob<typename S::T>& job) {
       tiles.at[rows - 1][vectors - 1](job.steps, job.a + row * job.aRow, rowMajor ? job.aRow : job.aStep,
                                       job.b, job.bStep, to);
     }
-    if (!direct) finishTile<S, E>(job, row, rows, tile);
+    if (direct) continue;
+    if (isAngle(E) && job.following) {
+      finishTile<S, E, isAngle(E)>(job, row, rows, tile);
+    } else {
+      finishTile<S, E, false>(job, row, rows, tile);
+    }
   }
 }
 

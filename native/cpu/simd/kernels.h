@@ -131,6 +131,23 @@ struct FilterConstants {
   }
 };
 
+/// What follows an angle y in the pass that computes it: z = (y - center) * factor + shift where there are
+/// these, arrays like those of FilterConstants; then where `relu` not less than 0.
+template <class T>
+struct Following {
+  const T *center = nullptr, *factor = nullptr, *shift = nullptr;
+  bool relu = false;
+
+  static constexpr int kArrays = 3;
+
+  explicit operator bool() const { return factor || relu; }
+  /// The same from another filter on.
+  Following from(int64_t i) const {
+    if (!factor) return *this;
+    return {center + i, factor + i, shift + i, relu};
+  }
+};
+
 enum class Epilogue {
   Store,   // out = product (+ bias)
   Add,     // out += product
@@ -140,6 +157,11 @@ enum class Epilogue {
   SquaredCosine,
   MinusRow,  // out = product - other * rowFactor
 };
+
+static constexpr bool isAngle(Epilogue e) {
+  return e == Epilogue::Cosine || e == Epilogue::Linear || e == Epilogue::Sigmoid ||
+         e == Epilogue::SquaredCosine;
+}
 
 /// out = epilogue(A B) for one panel of B: up to KernelSet::panel columns.
 template <class T>
@@ -161,9 +183,20 @@ struct GemmJob {
   const T* bias = nullptr;             // padded to the panel, or null
   const T* inverseRowNorms = nullptr;  // one per row
   FilterConstants<T> filters;          // of the panel's first column
+  Following<T> following;              // the same; only behind angles
   const T* other = nullptr;            // laid out like out
   const T* rowFactors = nullptr;       // rowFactors[i * rowFactorStride]
   int64_t rowFactorStride = 1;
+};
+
+/// g of cosines and what follows it, in place: y [rows, columns]; constants of all columns without padding.
+template <class T>
+struct AnglesJob {
+  AngularOperator op = AngularOperator::Cosine;
+  FilterConstants<T> filters;
+  Following<T> following;
+  T* y = nullptr;
+  int64_t rows = 0, columns = 0;
 };
 
 /// The elementwise pass of the SphereConv gradient (see Ops::sphereConv2dAngularBackward) over some rows.
@@ -172,7 +205,7 @@ struct AngularBackwardJob {
   AngularOperator op = AngularOperator::Cosine;
   int64_t rows = 0, groups = 1, groupFilters = 0, paddedFilters = 0;  // padded: per group
   const T *y = nullptr, *dy = nullptr, *nx = nullptr;
-  T *h = nullptr, *r = nullptr;
+  T *h = nullptr, *r = nullptr;  // h may be dy's memory; r optional
   // Groups of one filter each: nx and r have a value per filter, and all filters are given as one group here.
   bool depthwise = false;
   FilterConstants<T> filters;
@@ -194,8 +227,7 @@ struct KernelSet {
   /// squares or products may leave the range of T.
   bool (*norms)(const PackJob<T>&);
   void (*gemm)(const GemmJob<T>&);
-  /// y = g(y) in place, y [rows, columns] holding cosines; constants of all columns without padding.
-  void (*angles)(AngularOperator op, const FilterConstants<T>& filters, T* y, int64_t rows, int64_t columns);
+  void (*angles)(const AnglesJob<T>&);
   void (*angularBackward)(const AngularBackwardJob<T>&);
   /// sums[j] += sum over rows of y[i * columns + j]
   void (*columnSums)(const T* y, int64_t rows, int64_t columns, double* sums);

@@ -300,13 +300,13 @@ void outputsWith(const winograd::OutputsJob& job) {
           if constexpr (E == Epilogue::Sigmoid) {
             to[place] = v;
           } else {
-            storePart<S>(out, v, columns);
+            storePart<S>(out, rest<S, E, isAngle(E)>(product, v, filter), columns);
           }
         }
       if constexpr (E == Epilogue::Sigmoid) {
         for (int64_t i = 0; i < height; ++i)
           for (int64_t j = 0; j < width; ++j) {
-            const V v = rest<S, E>(product.filters, to[i * winograd::kOutputs + j], filter);
+            const V v = rest<S, E, isAngle(E)>(product, to[i * winograd::kOutputs + j], filter);
             storePart<S>(product.out + first + i * job.rowStride + j * job.columnStride + filter, v,
                          product.columns - filter);
           }
