@@ -34,6 +34,64 @@ inline Values randomValues(int64_t count, double scale) {
   return v;
 }
 
+inline Case randomCase() {
+  for (;;) {
+    Case t;
+    const int64_t groups = pick(0, 2) ? 1 : pick(2, 4);
+    t.p.groups = static_cast<int32_t>(groups);
+    t.n = pick(1, 3);
+    t.h = pick(1, 11);
+    t.w = pick(1, 11);
+    t.c = groups * (pick(0, 3) ? pick(1, 20) : pick(1, 70));
+    t.o = groups * (pick(0, 3) ? pick(1, 20) : pick(1, 70));
+    if (groups > 1 && pick(0, 2) == 0) {
+      t.p.groups = static_cast<int32_t>(pick(5, 40));
+      t.c = t.p.groups * pick(1, 2);
+      t.o = t.p.groups * pick(1, 2);
+    }
+    t.kh = pick(1, 7);
+    t.kw = pick(1, 7);
+    if (pick(0, 3) == 0) t.kh = t.kw = 1;
+    t.p.strideH = static_cast<int32_t>(pick(1, 3));
+    t.p.strideW = static_cast<int32_t>(pick(1, 3));
+    if (pick(0, 1)) t.p.strideH = t.p.strideW = 1;
+    t.p.dilationH = static_cast<int32_t>(pick(0, 2) ? 1 : pick(2, 3));
+    t.p.dilationW = static_cast<int32_t>(pick(0, 2) ? 1 : pick(2, 3));
+    int32_t* const pads[] = {&t.p.padTop, &t.p.padBottom, &t.p.padLeft, &t.p.padRight};
+    if (t.kh > 1 || pick(0, 1))
+      for (int32_t* pad : pads) *pad = static_cast<int32_t>(pick(0, 3));
+    t.a.op = static_cast<AngularOperator>(pick(0, 3));
+    t.a.k = 0.3;
+    if (t.h + t.p.padTop + t.p.padBottom < t.p.dilationH * (t.kh - 1) + 1) continue;
+    if (t.w + t.p.padLeft + t.p.padRight < t.p.dilationW * (t.kw - 1) + 1) continue;
+    if (t.positions() * t.o * t.filterSize() > 1500000) continue;
+    return t;
+  }
+}
+
+/// k as a tensor [1] or [O], or none.
+inline Values randomCurvatures(const Case& t) {
+  if (t.a.op != AngularOperator::Sigmoid || !pick(0, 1)) return {};
+  Values k(pick(0, 1) ? 1 : t.o);
+  for (double& e : k) e = static_cast<double>(0.25f + 0.05f * static_cast<float>(pick(0, 12)));
+  return k;
+}
+
+/// n, h, w, c, o, kernel, stride, padding, dilation, groups
+inline Case caseOf(const int (&shape)[10]) {
+  const auto& [n, h, w, c, o, kernel, stride, padding, dilation, groups] = shape;
+  Case t;
+  t.n = n, t.h = h, t.w = w, t.c = c, t.o = o;
+  t.kh = t.kw = kernel;
+  t.p.strideH = t.p.strideW = stride;
+  t.p.padTop = t.p.padBottom = t.p.padLeft = t.p.padRight = padding;
+  t.p.dilationH = t.p.dilationW = dilation;
+  t.p.groups = groups;
+  t.a.op = static_cast<AngularOperator>(pick(0, 3));
+  t.a.k = 0.3;
+  return t;
+}
+
 template <class T>
 struct Array {
   std::vector<T> values;

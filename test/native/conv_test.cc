@@ -21,50 +21,11 @@ namespace {
 
 using namespace conv_checks;
 
-Case randomCase() {
-  for (;;) {
-    Case t;
-    const int64_t groups = pick(0, 2) ? 1 : pick(2, 4);
-    t.p.groups = static_cast<int32_t>(groups);
-    t.n = pick(1, 3);
-    t.h = pick(1, 11);
-    t.w = pick(1, 11);
-    t.c = groups * (pick(0, 3) ? pick(1, 20) : pick(1, 70));
-    t.o = groups * (pick(0, 3) ? pick(1, 20) : pick(1, 70));
-    if (groups > 1 && pick(0, 2) == 0) {
-      t.p.groups = static_cast<int32_t>(pick(5, 40));
-      t.c = t.p.groups * pick(1, 2);
-      t.o = t.p.groups * pick(1, 2);
-    }
-    t.kh = pick(1, 7);
-    t.kw = pick(1, 7);
-    if (pick(0, 3) == 0) t.kh = t.kw = 1;
-    t.p.strideH = static_cast<int32_t>(pick(1, 3));
-    t.p.strideW = static_cast<int32_t>(pick(1, 3));
-    if (pick(0, 1)) t.p.strideH = t.p.strideW = 1;
-    t.p.dilationH = static_cast<int32_t>(pick(0, 2) ? 1 : pick(2, 3));
-    t.p.dilationW = static_cast<int32_t>(pick(0, 2) ? 1 : pick(2, 3));
-    int32_t* const pads[] = {&t.p.padTop, &t.p.padBottom, &t.p.padLeft, &t.p.padRight};
-    if (t.kh > 1 || pick(0, 1))
-      for (int32_t* pad : pads) *pad = static_cast<int32_t>(pick(0, 3));
-    t.a.op = static_cast<AngularOperator>(pick(0, 3));
-    t.a.k = 0.3;
-    if (t.h + t.p.padTop + t.p.padBottom < t.p.dilationH * (t.kh - 1) + 1) continue;
-    if (t.w + t.p.padLeft + t.p.padRight < t.p.dilationW * (t.kw - 1) + 1) continue;
-    if (t.positions() * t.o * t.filterSize() > 1500000) continue;
-    return t;
-  }
-}
-
 void testShape(const Case& t) {
   const Values x = randomValues(t.n * t.h * t.w * t.c, 1), w = randomValues(t.o * t.filterSize(), 0.3);
   const Values dy = randomValues(t.positions() * t.o, 1);
   const Values bias = pick(0, 1) ? randomValues(t.o, 1) : Values{};
-  Values k;
-  if (t.a.op == AngularOperator::Sigmoid && pick(0, 1)) {
-    k = Values(pick(0, 1) ? 1 : t.o);
-    for (double& e : k) e = static_cast<double>(0.25f + 0.05f * static_cast<float>(pick(0, 12)));
-  }
+  const Values k = randomCurvatures(t);
   checkPlain<float>(t, x, w, bias, dy);
   checkPlain<double>(t, x, w, bias, dy);
   checkSphere<float>(t, x, w, k, dy);
@@ -78,7 +39,6 @@ void testRandomShapes(int count) {
 /// What random shapes are too small for: pixels that collide in the first-level cache, blocks that end within
 /// images and lines, and the splits among tasks of an image's gradients.
 void testLargeShapes() {
-  // n, h, w, c, o, kernel, stride, padding, dilation, groups
   constexpr int kShapes[][10] = {
       {1, 6, 5, 512, 8, 3, 2, 1, 1, 1},     {2, 7, 6, 1024, 40, 2, 1, 1, 2, 2},
       {3, 5, 5, 512, 70, 1, 1, 0, 1, 1},    {2, 9, 9, 64, 40, 1, 2, 0, 1, 1},
@@ -87,18 +47,7 @@ void testLargeShapes() {
       {3, 29, 23, 32, 36, 5, 1, 2, 1, 1},   {5, 19, 21, 24, 70, 3, 2, 1, 1, 1},
       {1, 150, 120, 20, 10, 1, 1, 0, 1, 1}, {4, 33, 17, 48, 34, 3, 1, 0, 2, 1},
   };
-  for (const auto& [n, h, w, c, o, kernel, stride, padding, dilation, groups] : kShapes) {
-    Case t;
-    t.n = n, t.h = h, t.w = w, t.c = c, t.o = o;
-    t.kh = t.kw = kernel;
-    t.p.strideH = t.p.strideW = stride;
-    t.p.padTop = t.p.padBottom = t.p.padLeft = t.p.padRight = padding;
-    t.p.dilationH = t.p.dilationW = dilation;
-    t.p.groups = groups;
-    t.a.op = static_cast<AngularOperator>(pick(0, 3));
-    t.a.k = 0.3;
-    testShape(t);
-  }
+  for (const auto& shape : kShapes) testShape(caseOf(shape));
 }
 
 /// Zero, parallel and antiparallel vectors at magnitudes from 1e-30 to 1e38: everything stays finite, and far
