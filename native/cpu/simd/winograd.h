@@ -262,7 +262,7 @@ void winogradProduct(const winograd::ProductJob& job) {
   }
 }
 
-template <class S, Epilogue E>
+template <class S, Epilogue E, bool Followed>
 void outputsWith(const winograd::OutputsJob& job) {
   using V = typename S::V;
   const winograd::TileMap& m = job.map;
@@ -300,13 +300,13 @@ void outputsWith(const winograd::OutputsJob& job) {
           if constexpr (E == Epilogue::Sigmoid) {
             to[place] = v;
           } else {
-            storePart<S>(out, rest<S, E, isAngle(E)>(product, v, filter), columns);
+            storePart<S>(out, rest<S, E, Followed>(product, v, filter), columns);
           }
         }
       if constexpr (E == Epilogue::Sigmoid) {
         for (int64_t i = 0; i < height; ++i)
           for (int64_t j = 0; j < width; ++j) {
-            const V v = rest<S, E, isAngle(E)>(product, to[i * winograd::kOutputs + j], filter);
+            const V v = rest<S, E, Followed>(product, to[i * winograd::kOutputs + j], filter);
             storePart<S>(product.out + first + i * job.rowStride + j * job.columnStride + filter, v,
                          product.columns - filter);
           }
@@ -321,22 +321,27 @@ void outputsWith(const winograd::OutputsJob& job) {
   }
 }
 
+template <class S, Epilogue E>
+void anglesOfOutputs(const winograd::OutputsJob& job) {
+  return job.product->following ? outputsWith<S, E, true>(job) : outputsWith<S, E, false>(job);
+}
+
 template <class S>
 void winogradOutputs(const winograd::OutputsJob& job) {
   switch (job.product->epilogue) {
     case Epilogue::Cosine:
-      return outputsWith<S, Epilogue::Cosine>(job);
+      return anglesOfOutputs<S, Epilogue::Cosine>(job);
     case Epilogue::Linear:
-      return outputsWith<S, Epilogue::Linear>(job);
+      return anglesOfOutputs<S, Epilogue::Linear>(job);
     case Epilogue::Sigmoid:
-      return outputsWith<S, Epilogue::Sigmoid>(job);
+      return anglesOfOutputs<S, Epilogue::Sigmoid>(job);
     case Epilogue::SquaredCosine:
-      return outputsWith<S, Epilogue::SquaredCosine>(job);
+      return anglesOfOutputs<S, Epilogue::SquaredCosine>(job);
     case Epilogue::MinusRow:
-      return outputsWith<S, Epilogue::MinusRow>(job);
+      return outputsWith<S, Epilogue::MinusRow, false>(job);
     case Epilogue::Store:
     case Epilogue::Add:
-      return outputsWith<S, Epilogue::Store>(job);
+      return outputsWith<S, Epilogue::Store, false>(job);
   }
 }
 
